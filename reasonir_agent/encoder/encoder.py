@@ -1,0 +1,315 @@
+"""`ReasonIREncoder`: the one object that turns texts into vectors.
+
+Queries and documents go by separate roads and cannot be mixed up. A query is never cut: beyond the window it is read
+in overlapping windows. A document is cut at the window with a counted warning (indexing splits, so it does not happen
+there). Empty texts give zero vectors, counted. Equal texts are encoded once; results come in the caller's order.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from reasonir_agent.encoder import numpy_bert
+from reasonir_agent.encoder.batching import Row, run
+from reasonir_agent.encoder.checkpoint import Checkpoint, read_checkpoint
+from reasonir_agent.encoder.fingerprint import Fingerprint, weights_hash
+from reasonir_agent.encoder.known import DEFAULT_ENCODER
+from reasonir_agent.encoder.locate import locate
+from reasonir_agent.encoder.pooling import normalised
+from reasonir_agent.encoder.remote import RemoteBackend
+from reasonir_agent.encoder.template import prefix, task_instruction
+from reasonir_agent.encoder.tokens import TextTokenizer, Tokens, well_formed
+from reasonir_agent.encoder.windows import RULE, cut, windows
+from reasonir_agent.errors import EncoderError, InputError
+
+if TYPE_CHECKING:
+    from reasonir_agent.encoder.torch_backbone import TorchBackbone
+    from reasonir_agent.types import FloatMatrix
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+_DTYPES: Final = ("auto", "float32", "bfloat16", "float16")
+_TOKENS_PER_BATCH: Final = {"cpu": 2048, "cuda": 65536, "mps": 8192}
+_SMALL_WORK: Final = 24_000
+"""Tokens up to which NumPy is done before torch would be imported."""
+
+
+class EncoderWarning(UserWarning):
+    """Texts were empty or cut; the message counts them."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened to texts since the encoder was made."""
+
+    encoded: int = 0
+    duplicates: int = 0
+    empty: int = 0
+    cut: int = 0
+
+
+class ReasonIREncoder:
+    """An encoder for questions and passages.
+
+    Args:
+        model: folder, known name or hub name (see `reasonir_agent.encoder.known`); None is the local default.
+        query_instruction: task sentence for queries; None is the checkpoint's own, "" means no template at all.
+        document_instruction: the same for documents.
+        task: a BRIGHT split whose instruction is used for queries ("biology").
+        device: "auto", "cpu", "cuda", "cuda:N", "mps".
+        dtype: "auto" takes bfloat16 where the hardware is fast at it, float32 elsewhere.
+        max_tokens: smaller window than the checkpoint's.
+        base_url: an OpenAI-compatible embeddings server; `model` is then its model's name.
+        api_key: key for that server.
+
+    Raises:
+        InputError: an argument cannot be used, or the name is unknown.
+        CheckpointError: the folder is unsafe, broken or of an unknown shape.
+        MissingExtra: a package is not installed; the message has the command.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        query_instruction: str | None = None,
+        document_instruction: str | None = None,
+        task: str | None = None,
+        device: str = "auto",
+        dtype: Dtype = "auto",
+        max_tokens: int | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+    ) -> None:
+        if dtype not in _DTYPES:
+            raise InputError(f"dtype must be one of {', '.join(_DTYPES)}; got {dtype!r}")
+        if max_tokens is not None and max_tokens < 8:
+            raise InputError(f"max_tokens must be 8 or more, got {max_tokens}")
+        if task is not None:
+            if query_instruction is not None:
+                raise InputError("give task or query_instruction, not both")
+            query_instruction = task_instruction(task)
+        self.counters = Counters()
+        self._device, self._dtype = device, dtype
+        self._lock = threading.RLock()
+        self._light: numpy_bert.NumpyBert | None = None
+        self._torch: TorchBackbone | None = None
+        self._budget: int | None = None
+        self._fingerprint: Fingerprint | None = None
+        self._remote: RemoteBackend | None = None
+        if base_url is not None:
+            self._remote = RemoteBackend(str(model or ""), base_url=base_url, api_key=api_key)
+            self._open_remote(query_instruction, document_instruction, max_tokens)
+        else:
+            self._open_local(model or DEFAULT_ENCODER, query_instruction, document_instruction, max_tokens)
+
+    def _open_local(
+        self, model: str | Path, query: str | None, document: str | None, max_tokens: int | None
+    ) -> None:
+        located = locate(model)
+        checkpoint = read_checkpoint(located.folder, located.known)
+        self._checkpoint: Checkpoint | None = checkpoint
+        self._tokenizer: TextTokenizer | None = TextTokenizer(located.folder)
+        self._pool_prefix = checkpoint.pool_prefix
+        self.name = located.name
+        self.window = min(checkpoint.window, max_tokens or checkpoint.window)
+        self.dim = checkpoint.dim
+        self.query_prefix = prefix(checkpoint.query_template, checkpoint.instruction, query)
+        template = checkpoint.query_template
+        self.document_prefix = (
+            checkpoint.document_prefix if document is None else prefix(template, checkpoint.instruction, document)
+        )
+        calibrated = located.known is not None and query is None and document is None
+        self.abstain_below = located.known.abstain_below if located.known and calibrated else None
+
+    def _open_remote(self, query: str | None, document: str | None, max_tokens: int | None) -> None:
+        assert self._remote is not None
+        row = self._remote.known
+        self._checkpoint, self._tokenizer, self._pool_prefix = None, None, True
+        self.name = self._remote.model
+        self.window = max_tokens or (row.window if row else 8192)
+        self.query_prefix = prefix(row.query_template, row.instruction, query) if row else (query or "")
+        self.document_prefix = (row.document_prefix if row else "") if document is None else document
+        self.abstain_below = None
+        self.dim = self._remote.dim
+
+    def __repr__(self) -> str:
+        return f"ReasonIREncoder({self.name!r}, dim={self.dim}, window={self.window})"
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What makes the vectors comparable. Hashes the weights at first use."""
+        if self._fingerprint is None:
+            self._fingerprint = self._make_fingerprint()
+        return self._fingerprint
+
+    def encode_queries(self, texts: Sequence[str], /) -> FloatMatrix:
+        """Encode questions or rewritten queries, never cutting them.
+
+        Returns:
+            unit vectors, float32 [n, dim]; zeros for empty texts.
+
+        Raises:
+            InputError: `texts` is no list of strings, or a text is longer than any question.
+        """
+        return self._encode(texts, self.query_prefix, is_query=True)
+
+    def encode_documents(self, texts: Sequence[str], /) -> FloatMatrix:
+        """Encode passages; what is beyond the window is cut, with a counted warning.
+
+        Returns:
+            unit vectors, float32 [n, dim]; zeros for empty texts.
+
+        Raises:
+            InputError: `texts` is no list of strings.
+        """
+        return self._encode(texts, self.document_prefix, is_query=False)
+
+    def count_tokens(self, texts: Sequence[str], /) -> list[int]:
+        """Tokens of each text alone. For a remote encoder, a safe estimate (a token for three characters)."""
+        if self._tokenizer is None:
+            return [len(text.encode(errors="replace")) // 3 + 1 for text in texts]
+        return self._tokenizer.count(texts)
+
+    def unknown_share(self, texts: Sequence[str], /) -> float:
+        """Share of tokens, 0 to 1, that the vocabulary does not know. 0 for a remote encoder."""
+        return 0.0 if self._tokenizer is None else self._tokenizer.unknown_share(texts)
+
+    def _encode(self, texts: Sequence[str], text_prefix: str, *, is_query: bool) -> FloatMatrix:
+        _check_texts(texts)
+        places: dict[str, list[int]] = {}
+        for number, text in enumerate(texts):
+            if text and not text.isspace():
+                places.setdefault(well_formed(text), []).append(number)
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        distinct = list(places)
+        with self._lock:
+            found = self._encode_distinct(distinct, text_prefix, is_query=is_query)
+        for text, vector in zip(distinct, found, strict=True):
+            vectors[places[text]] = vector
+        self._count_empty(texts, vectors, distinct)
+        return vectors
+
+    def _encode_distinct(self, texts: list[str], text_prefix: str, *, is_query: bool) -> FloatMatrix:
+        if self._remote is not None:
+            return self._remote.encode([text_prefix + text for text in texts])
+        assert self._tokenizer is not None
+        longest = None if is_query else self.window
+        split = self._tokenizer.split(texts, text_prefix, longest=longest)
+        owners, rows = self._rows(split, text_prefix, is_query=is_query)
+        parts = self._run(rows) if rows else np.zeros((0, self.dim), dtype=np.float32)
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        belongs = np.asarray(owners, dtype=np.intp)
+        np.add.at(vectors, belongs, parts)
+        windowed = np.bincount(belongs, minlength=len(texts)) > 1
+        vectors[windowed] = normalised(vectors[windowed])
+        return vectors
+
+    def _rows(
+        self, split: list[Tokens], text_prefix: str, *, is_query: bool
+    ) -> tuple[list[int], list[Row]]:
+        """Sequences for the network and the number of the text that each belongs to."""
+        owners: list[int] = []
+        rows: list[Row] = []
+        cut_short = 0
+        for number, tokens in enumerate(split):
+            if not tokens.body:
+                continue
+            pool_from = 0 if self._pool_prefix or not text_prefix else len(tokens.head)
+            sequences = windows(tokens, self.window) if is_query else [cut(tokens, self.window)]
+            if not is_query and len(sequences[0]) < len(tokens.head) + len(tokens.body) + len(tokens.tail):
+                cut_short += 1
+            owners += [number] * len(sequences)
+            rows += [Row(ids, pool_from) for ids in sequences]
+        if cut_short:
+            self.counters.cut += cut_short
+            warnings.warn(
+                f"{cut_short} of {len(split)} documents are longer than the window of {self.window} tokens and "
+                "were cut; split them first",
+                EncoderWarning,
+                stacklevel=5,
+            )
+        return owners, rows
+
+    def _run(self, rows: list[Row]) -> FloatMatrix:
+        tokens = sum(len(row.ids) for row in rows)
+        backend = self._light_backbone() if self._stays_light(tokens) else self._heavy_backbone()
+        budget = self._budget or _TOKENS_PER_BATCH["cpu"]
+        vectors, self._budget = run(rows, backend.forward, dim=self.dim, budget=budget)
+        if not np.isfinite(vectors).all():
+            raise EncoderError(f"{self.name} gave numbers that are not finite in {self._dtype}; use dtype='float32'")
+        self.counters.encoded += len(rows)
+        return vectors
+
+    def _stays_light(self, tokens: int) -> bool:
+        assert self._checkpoint is not None
+        return (
+            self._torch is None
+            and "torch" not in sys.modules
+            and tokens <= _SMALL_WORK
+            and self._device in ("auto", "cpu")
+            and self._dtype in ("auto", "float32")
+            and len(self._checkpoint.weights) == 1
+            and numpy_bert.can_run(self._checkpoint.config)
+        )
+
+    def _light_backbone(self) -> numpy_bert.NumpyBert:
+        assert self._checkpoint is not None
+        if self._light is None:
+            checkpoint = self._checkpoint
+            self._light = numpy_bert.NumpyBert(checkpoint.weights[0], checkpoint.config, checkpoint.pooling)
+        return self._light
+
+    def _heavy_backbone(self) -> TorchBackbone:
+        assert self._checkpoint is not None
+        if self._torch is None:
+            from reasonir_agent.encoder.torch_backbone import TorchBackbone
+
+            self._torch = TorchBackbone(self._checkpoint, device=self._device, dtype=self._dtype)
+            self._budget = _TOKENS_PER_BATCH.get(self._torch.device.type, 8192)
+        return self._torch
+
+    def _count_empty(self, texts: Sequence[str], vectors: Any, distinct: list[str]) -> None:
+        empty = int((~vectors.any(axis=1)).sum())
+        self.counters.empty += empty
+        self.counters.duplicates += len(texts) - empty - len(distinct)
+        if empty:
+            warnings.warn(
+                f"{empty} of {len(texts)} texts are empty for this encoder and got zero vectors",
+                EncoderWarning,
+                stacklevel=4,
+            )
+
+    def _make_fingerprint(self) -> Fingerprint:
+        if self._checkpoint is None:
+            assert self._remote is not None
+            weights, pooling = f"remote:{self._remote.model}", "remote"
+        else:
+            checkpoint = self._checkpoint
+            weights = weights_hash([*checkpoint.weights, checkpoint.folder / "tokenizer.json"])
+            pooling = f"{checkpoint.pooling}{'' if checkpoint.pool_prefix else ' without prefix'}"
+        return Fingerprint(
+            weights=weights,
+            query_prefix=self.query_prefix,
+            document_prefix=self.document_prefix,
+            pooling=pooling,
+            window=self.window,
+            window_rule=RULE,
+            dim=self.dim,
+        )
+
+
+def _check_texts(texts: Sequence[str]) -> None:
+    if isinstance(texts, str):
+        raise InputError(f"expected a list of texts, got one text ({texts[:40]!r}); put it into a list")
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"expected texts, got {type(text).__name__} at position {number}")

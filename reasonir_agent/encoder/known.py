@@ -1,0 +1,162 @@
+"""The encoders that we know by name: where they are, how they are used, under which licence.
+
+One row a model. A checkpoint that is not in the table still opens: its own files say how it pools and which prompts
+it has. The table's rows carry what those files do not say, and what the command line shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from reasonir_agent.encoder.template import DEFAULT_INSTRUCTION, EMBED_MARKER, REASONIR_QUERY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownEncoder:
+    """One row of the table.
+
+    Attributes:
+        name: short name, accepted by `--encoder`.
+        hub_id: repository on the model hub.
+        architecture: stock architecture that loads it (`config.model_type`).
+        bidirectional: whether attention must look both ways; proven after loading.
+        query_template: prefix of a query, `{instruction}` filled in.
+        instruction: default instruction.
+        document_prefix: prefix of a document.
+        pooling: "mean", "cls" or "last".
+        pool_prefix: whether the prefix's tokens are pooled too.
+        window: tokens that are read, prefix included.
+        dim: length of a vector.
+        licence: of the weights.
+        commercial: whether that licence allows commercial use.
+        languages: "en", "en+code" or "many".
+        abstain_below: cosine under which the best passage is no evidence (measured, see
+            `reasonir evaluate abstention`); None where it was never calibrated.
+    """
+
+    name: str
+    hub_id: str
+    architecture: str
+    bidirectional: bool
+    query_template: str = ""
+    instruction: str = ""
+    document_prefix: str = ""
+    pooling: str = "mean"
+    pool_prefix: bool = True
+    window: int
+    dim: int
+    licence: str
+    commercial: bool
+    languages: str = "en"
+    abstain_below: float | None = None
+
+
+_QWEN_QUERY = "Instruct: {instruction}\nQuery:"
+
+KNOWN_ENCODERS: Final[tuple[KnownEncoder, ...]] = (
+    KnownEncoder(
+        name="minilm",
+        hub_id="sentence-transformers/all-MiniLM-L6-v2",
+        architecture="bert",
+        bidirectional=True,
+        window=256,
+        dim=384,
+        licence="Apache-2.0",
+        commercial=True,
+        abstain_below=0.30,
+    ),
+    KnownEncoder(
+        name="reasonir-8b",
+        hub_id="reasonir/ReasonIR-8B",
+        architecture="llama",
+        bidirectional=True,
+        query_template=REASONIR_QUERY,
+        instruction=DEFAULT_INSTRUCTION,
+        document_prefix=EMBED_MARKER,
+        pool_prefix=False,
+        window=32768,
+        dim=4096,
+        licence="CC-BY-NC-4.0",
+        commercial=False,
+    ),
+    KnownEncoder(
+        name="gritlm-7b",
+        hub_id="GritLM/GritLM-7B",
+        architecture="mistral",
+        bidirectional=True,
+        query_template=REASONIR_QUERY,
+        instruction=DEFAULT_INSTRUCTION,
+        document_prefix=EMBED_MARKER,
+        pool_prefix=False,
+        window=4096,
+        dim=4096,
+        licence="Apache-2.0",
+        commercial=True,
+    ),
+    KnownEncoder(
+        name="nomic-v1.5",
+        hub_id="nomic-ai/nomic-embed-text-v1.5",
+        architecture="nomic_bert",
+        bidirectional=True,
+        query_template="search_query: ",
+        document_prefix="search_document: ",
+        window=8192,
+        dim=768,
+        licence="Apache-2.0",
+        commercial=True,
+    ),
+    KnownEncoder(
+        name="diver-0.6b",
+        hub_id="AQ-MedAI/Diver-Retriever-0.6B",
+        architecture="qwen3",
+        bidirectional=False,
+        query_template=_QWEN_QUERY,
+        instruction=DEFAULT_INSTRUCTION,
+        pooling="last",
+        window=16384,
+        dim=1024,
+        licence="Apache-2.0",
+        commercial=True,
+        languages="many",
+    ),
+    KnownEncoder(
+        name="diver-4b",
+        hub_id="AQ-MedAI/Diver-Retriever-4B",
+        architecture="qwen3",
+        bidirectional=False,
+        query_template=_QWEN_QUERY,
+        instruction=DEFAULT_INSTRUCTION,
+        pooling="last",
+        window=16384,
+        dim=2560,
+        licence="Apache-2.0",
+        commercial=True,
+        languages="many",
+    ),
+    KnownEncoder(
+        name="multilingual-e5-small",
+        hub_id="intfloat/multilingual-e5-small",
+        architecture="bert",
+        bidirectional=True,
+        query_template="query: ",
+        document_prefix="passage: ",
+        window=512,
+        dim=384,
+        licence="MIT",
+        commercial=True,
+        languages="many",
+    ),
+)
+
+DEFAULT_ENCODER: Final = "minilm"
+MULTILINGUAL_ENCODER: Final = "multilingual-e5-small"
+
+
+def known_encoder(name: str) -> KnownEncoder | None:
+    """The row whose name or hub id is `name` (case does not matter), or None."""
+    wanted = name.lower()
+    for row in KNOWN_ENCODERS:
+        if wanted in (row.name, row.hub_id.lower()):
+            return row
+    return None

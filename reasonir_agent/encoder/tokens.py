@@ -1,0 +1,115 @@
+"""From text to token ids, with the tokenizer file of the checkpoint and nothing heavier than `tokenizers`.
+
+Owns what happens to hostile text: a lone surrogate becomes U+FFFD (no UTF-8 exists for it), a text whose tokens are
+all special ones counts as empty, and a document far beyond the window is cut before it is tokenised, so that 10 MB
+in one string cost no more than a window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tokenizers import Encoding, Tokenizer
+
+from reasonir_agent.errors import CheckpointError, boundary
+
+LONGEST_TOKEN: Final = 64
+"""Characters a token may span on average before a cut in characters could reach into the window."""
+
+
+def well_formed(text: str) -> str:
+    """`text` with lone surrogates replaced by U+FFFD; every other text unchanged, byte for byte."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One text as the encoder reads it: `head` (special tokens and prefix), `body` (the text), `tail`.
+
+    The three are kept apart so that a long body can be cut or read in windows, each with head and tail.
+    """
+
+    head: list[int]
+    body: list[int]
+    tail: list[int]
+
+
+class TextTokenizer:
+    """The tokenizer of one checkpoint.
+
+    Args:
+        folder: holds tokenizer.json.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        with boundary(CheckpointError, f"reading {folder / 'tokenizer.json'}"):
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._unknown = self._unknown_id()
+
+    def split(self, texts: Sequence[str], prefix: str, *, longest: int | None = None) -> list[Tokens]:
+        """Tokenise prefix + text for each text.
+
+        Args:
+            texts: well-formed texts.
+            prefix: stands before each of them.
+            longest: read no more characters of a text than this many tokens can need; None reads all.
+        """
+        limit = None if longest is None else longest * LONGEST_TOKEN
+        encodings = self._tokenizer.encode_batch([prefix + text[:limit] for text in texts])
+        before = self._leading(prefix)
+        return [self._parts(encoding, before) for encoding in encodings]
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text alone, without special tokens."""
+        encodings = self._tokenizer.encode_batch([well_formed(t) for t in texts], add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]
+
+    def unknown_share(self, texts: Sequence[str]) -> float:
+        """Share of the tokens of all texts that are the unknown token, 0 to 1."""
+        if self._unknown is None:
+            return 0.0
+        encodings = self._tokenizer.encode_batch([well_formed(t) for t in texts], add_special_tokens=False)
+        total = sum(len(encoding.ids) for encoding in encodings)
+        unknown = sum(encoding.ids.count(self._unknown) for encoding in encodings)
+        return unknown / total if total else 0.0
+
+    def _leading(self, prefix: str) -> int:
+        """Tokens before the text: the prefix tokenised alone, with leading special tokens, without trailing ones."""
+        encoding = self._tokenizer.encode(prefix)
+        return len(encoding.ids) - _trailing(encoding)
+
+    @staticmethod
+    def _parts(encoding: Encoding, before: int) -> Tokens:
+        ids = encoding.ids
+        after = len(ids) - _trailing(encoding)
+        before = min(before, after)
+        return Tokens(ids[:before], ids[before:after], ids[after:])
+
+    def _unknown_id(self) -> int | None:
+        for token in ("[UNK]", "<unk>"):
+            number: int | None = self._tokenizer.token_to_id(token)
+            if number is not None:
+                return number
+        return None
+
+
+def _trailing(encoding: Encoding) -> int:
+    """Special tokens at the end ([SEP], </s>); an encoding of nothing else has them all at the front but one."""
+    count = 0
+    for special in reversed(encoding.special_tokens_mask):
+        if not special or count == len(encoding.ids) - 1:
+            break
+        count += 1
+    return count

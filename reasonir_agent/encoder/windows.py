@@ -1,0 +1,51 @@
+"""Long queries: overlapping windows, combined into one vector. Nothing of a query is ever cut silently.
+
+A rewritten query of 527 tokens (the median of real ones) is longer than MiniLM's window of 256. Its body is read in
+windows that overlap by a quarter, each with the prefix and the special tokens; the unit vectors of the windows are
+averaged and normalised again. The rule was chosen by `benchmarks/windows.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reasonir_agent.encoder.tokens import Tokens
+from reasonir_agent.errors import InputError
+
+OVERLAP: Final = 0.25
+"""Share of a window that the next one reads again."""
+
+RULE: Final = "mean-of-windows/overlap-0.25"
+"""Name of the rule; part of the fingerprint, since it shapes the vectors of long queries."""
+
+MOST_WINDOWS: Final = 4096
+"""A query of more windows than this is a mistake (a file passed as a question), not a question."""
+
+
+def cut(tokens: Tokens, window: int) -> list[int]:
+    """Ids of a document, cut to the window; head and tail stay."""
+    room = window - len(tokens.head) - len(tokens.tail)
+    return [*tokens.head, *tokens.body[: max(0, room)], *tokens.tail]
+
+
+def windows(tokens: Tokens, window: int) -> list[list[int]]:
+    """Ids of a query as one or more windows that together hold every token of the body.
+
+    Raises:
+        InputError: the prefix leaves no room, or the query is longer than any question.
+    """
+    room = window - len(tokens.head) - len(tokens.tail)
+    if room < 1:
+        raise InputError(
+            f"the prefix takes {len(tokens.head)} of the window's {window} tokens and leaves no room for the text"
+        )
+    if len(tokens.body) <= room:
+        return [[*tokens.head, *tokens.body, *tokens.tail]]
+    step = max(1, room - int(room * OVERLAP))
+    starts = range(0, len(tokens.body) - room + step, step)
+    if len(starts) > MOST_WINDOWS:
+        raise InputError(
+            f"a query may have up to {MOST_WINDOWS * step:,} tokens, got {len(tokens.body):,}; "
+            "pass the question, not a file"
+        )
+    return [[*tokens.head, *tokens.body[start : start + room], *tokens.tail] for start in starts]
