@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Final
 
 _END: Final = re.compile(
@@ -23,7 +24,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
         if match.end() > cuts[-1] and not _ABBREVIATION.search(text[max(0, match.start() - 8) : match.start()]):
             cuts.append(match.end())
     cuts.append(len(text))
-    spans = (_trimmed(text, start, end) for start, end in zip(cuts, cuts[1:], strict=False))
+    spans = (_trimmed(text, start, end) for start, end in pairwise(cuts))
     return [(start, end) for start, end in spans if start < end]
 
 

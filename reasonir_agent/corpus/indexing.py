@@ -188,9 +188,7 @@ class Indexer:
         self._report.removed += len(before - after)
 
     def _remove_gone(self, found: dict[str, list[str | Skipped]], present: set[str]) -> None:
-        gone = [
-            path for root in found for path in self._store.database.file_digests(root) if path not in present
-        ]
+        gone = [path for root in found for path in self._store.database.file_digests(root) if path not in present]
         for path in gone:
             self._report.removed += len(self._store.database.passage_ids(path))
         if gone:

@@ -19,8 +19,8 @@ from reasonir_agent.types import Document, Section, Skipped
 _HEADING: Final = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$", re.MULTILINE)
 _FENCE: Final = re.compile(r"^(```|~~~)", re.MULTILINE)
 _BLOCKS: Final = frozenset(
-    "address article aside blockquote body br dd div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr "
-    "li main nav ol p pre section table td th tr ul".split()
+    """address article aside blockquote body br dd div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr
+    li main nav ol p pre section table td th tr ul""".split()
 )
 
 

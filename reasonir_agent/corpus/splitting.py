@@ -71,9 +71,7 @@ def _is_heading_line(text: str, piece: tuple[int, int, int], section: Section) -
     return bool(section.heading) and piece[0] == section.start and "\n" not in text[piece[0] : piece[1]].strip()
 
 
-def _bounded(
-    text: str, spans: list[tuple[int, int]], count: CountTokens, most: int
-) -> list[tuple[int, int, int]]:
+def _bounded(text: str, spans: list[tuple[int, int]], count: CountTokens, most: int) -> list[tuple[int, int, int]]:
     """Sentences as (start, end, tokens), those beyond the limit cut in pieces."""
     counts = count([text[start:end] for start, end in spans]) if spans else []
     pieces: list[tuple[int, int, int]] = []

@@ -115,7 +115,10 @@ def _from_own_files(
     settings = _json(folder / "config_sentence_transformers.json", optional=True)
     prompts = settings.get("prompts") or {}
     decoder = architecture in _DECODERS
-    limits = [longest, int(_json(folder / "sentence_bert_config.json", optional=True).get("max_seq_length") or 0)]
+    limits = [
+        longest,
+        int(_json(folder / "sentence_bert_config.json", optional=True).get("max_seq_length") or 0),
+    ]
     if architecture in ("roberta", "xlm-roberta", "camembert"):
         limits[0] = max(0, longest - 2)  # their positions start at the padding index + 1
     query = str(prompts.get("query") or "")

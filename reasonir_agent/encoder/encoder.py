@@ -111,9 +111,7 @@ class ReasonIREncoder:
         else:
             self._open_local(model or DEFAULT_ENCODER, query_instruction, document_instruction, max_tokens)
 
-    def _open_local(
-        self, model: str | Path, query: str | None, document: str | None, max_tokens: int | None
-    ) -> None:
+    def _open_local(self, model: str | Path, query: str | None, document: str | None, max_tokens: int | None) -> None:
         located = locate(model)
         checkpoint = read_checkpoint(located.folder, located.known)
         self._checkpoint: Checkpoint | None = checkpoint
@@ -213,9 +211,7 @@ class ReasonIREncoder:
         vectors[windowed] = normalised(vectors[windowed])
         return vectors
 
-    def _rows(
-        self, split: list[Tokens], text_prefix: str, *, is_query: bool
-    ) -> tuple[list[int], list[Row]]:
+    def _rows(self, split: list[Tokens], text_prefix: str, *, is_query: bool) -> tuple[list[int], list[Row]]:
         """Sequences for the network and the number of the text that each belongs to."""
         owners: list[int] = []
         rows: list[Row] = []

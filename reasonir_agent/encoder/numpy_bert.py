@@ -21,6 +21,8 @@ from reasonir_agent.encoder.pooling import pool
 if TYPE_CHECKING:
     from reasonir_agent.types import FloatMatrix
 
+_Pair = tuple[Any, Any]  # weight [out, in] and bias [out]; of a layer norm, both [D]
+
 LARGEST_HIDDEN: Final = 512
 """Beyond this a NumPy pass is slower than it is worth."""
 
@@ -57,27 +59,27 @@ class NumpyBert:
         self._words = _float32(tensors["embeddings.word_embeddings.weight"])
         self._positions = _float32(tensors["embeddings.position_embeddings.weight"])
         self._type = _float32(tensors["embeddings.token_type_embeddings.weight"])[0]
-        self._norm = _pair(tensors, "embeddings.LayerNorm")
+        self._norm: _Pair = _pair(tensors, "embeddings.LayerNorm")
         self._layers = [_layer(tensors, i) for i in range(int(config["num_hidden_layers"]))]
 
     def forward(self, batch: list[Row]) -> FloatMatrix:
         """Pooled, normalised vectors, float32 [rows, dim]."""
         ids, attended, pooled = pad(batch)
         hidden = self._words[ids] + self._positions[: ids.shape[1]] + self._type  # [B, T, D]
-        hidden = _layer_norm(hidden, *self._norm, self._epsilon)
+        hidden = _layer_norm(hidden, self._norm, self._epsilon)
         blocked = None if attended.all() else np.where(attended, 0.0, -1e9).astype(np.float32)[:, None, None, :]
         for layer in self._layers:
             hidden = self._block(hidden, layer, blocked)
         return pool(hidden, pooled, self._pooling)
 
-    def _block(self, hidden: Any, layer: Mapping[str, Any], blocked: Any) -> Any:
+    def _block(self, hidden: Any, layer: Mapping[str, _Pair], blocked: Any) -> Any:
         mixed = _attention(hidden, layer, blocked, self._heads)
-        hidden = _layer_norm(hidden + _linear(mixed, layer["out"]), *layer["norm1"], self._epsilon)
+        hidden = _layer_norm(hidden + _linear(mixed, layer["out"]), layer["norm1"], self._epsilon)
         widened = _gelu(_linear(hidden, layer["up"]))
-        return _layer_norm(hidden + _linear(widened, layer["down"]), *layer["norm2"], self._epsilon)
+        return _layer_norm(hidden + _linear(widened, layer["down"]), layer["norm2"], self._epsilon)
 
 
-def _layer(tensors: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _layer(tensors: Mapping[str, Any], number: int) -> dict[str, _Pair]:
     at = f"encoder.layer.{number}."
     self_attention = [_pair(tensors, f"{at}attention.self.{part}") for part in ("query", "key", "value")]
     joined = (np.concatenate([w for w, _ in self_attention]), np.concatenate([b for _, b in self_attention]))
@@ -91,7 +93,7 @@ def _layer(tensors: Mapping[str, Any], number: int) -> dict[str, Any]:
     }
 
 
-def _pair(tensors: Mapping[str, Any], name: str) -> tuple[Any, Any]:
+def _pair(tensors: Mapping[str, Any], name: str) -> _Pair:
     return _float32(tensors[f"{name}.weight"]), _float32(tensors[f"{name}.bias"])
 
 
@@ -99,7 +101,7 @@ def _float32(array: Any) -> Any:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _linear(hidden: Any, weight_and_bias: tuple[Any, Any]) -> Any:
+def _linear(hidden: Any, weight_and_bias: _Pair) -> Any:
     weight, bias = weight_and_bias  # [out, in], [out]
     flat = hidden.reshape(-1, hidden.shape[-1]) @ weight.T
     flat += bias
@@ -121,7 +123,8 @@ def _attention(hidden: Any, layer: Mapping[str, Any], blocked: Any, heads: int) 
     return (scores @ value).transpose(0, 2, 1, 3).reshape(rows, tokens, width)
 
 
-def _layer_norm(hidden: Any, weight: Any, bias: Any, epsilon: float) -> Any:
+def _layer_norm(hidden: Any, weight_and_bias: _Pair, epsilon: float) -> Any:
+    weight, bias = weight_and_bias
     centred = hidden - hidden.mean(axis=-1, keepdims=True)
     variance = np.square(centred).mean(axis=-1, keepdims=True)
     centred /= np.sqrt(variance + np.float32(epsilon))

@@ -63,9 +63,7 @@ class RemoteBackend:
             ordered = sorted(reply.data, key=lambda item: item.index)
             vectors: FloatMatrix = np.asarray([item.embedding for item in ordered], dtype=np.float32)
         if vectors.ndim != 2 or len(vectors) != len(texts):
-            raise EncoderError(
-                f"{self.model!r} at {self._base_url} gave {len(vectors)} vectors for {len(texts)} texts"
-            )
+            raise EncoderError(f"{self.model!r} at {self._base_url} gave {len(vectors)} vectors for {len(texts)} texts")
         if self.dim and vectors.shape[1] != self.dim:
             raise EncoderError(
                 f"{self.model!r} at {self._base_url} gave vectors of {vectors.shape[1]} numbers, expected {self.dim}"

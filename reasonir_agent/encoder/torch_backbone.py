@@ -127,7 +127,7 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
     }
     if checkpoint.architecture in ("bert", "roberta", "xlm-roberta", "camembert", "nomic_bert"):
         arguments["add_pooling_layer"] = False
-    with boundary(CheckpointError, f"loading the weights in {checkpoint.folder}"), _quiet():
+    with boundary(CheckpointError, f"loading the weights in {checkpoint.folder}"), _Quiet():
         model, report = AutoModel.from_pretrained(str(checkpoint.folder), **arguments)
     problems = [
         f"{kind.replace('_', ' ')}: {sorted(map(str, found))[0]}"
@@ -171,7 +171,9 @@ def _native_nomic(raw: dict[str, Any]) -> dict[str, Any]:
     if "n_embd" not in raw:
         return raw
     known = {new: raw[old] for old, new in _NOMIC_NAMES.items() if raw.get(old) is not None}
-    kept = {name: raw[name] for name in ("vocab_size", "type_vocab_size", "pad_token_id") if name in raw}
+    kept: dict[str, Any] = {
+        name: raw[name] for name in ("vocab_size", "type_vocab_size", "pad_token_id") if name in raw
+    }
     theta = float(raw.get("rotary_emb_base", 1000.0))
     return {**kept, **known, "rope_parameters": {"rope_type": "default", "rope_theta": theta}}
 
@@ -220,16 +222,16 @@ def _is_out_of_memory(cause: RuntimeError) -> bool:
     return isinstance(cause, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
-class _quiet:
+class _Quiet:
     """Keeps the loading bar and reports of transformers off the user's terminal."""
 
     def __enter__(self) -> None:
         self._level = transformers_logging.get_verbosity()
         self._bar = transformers_logging.is_progress_bar_enabled()
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
     def __exit__(self, *_: object) -> None:
         transformers_logging.set_verbosity(self._level)
         if self._bar:
-            transformers_logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -100,7 +100,9 @@ class ChromaIndex:
             return []
         with boundary(StoreError, "searching the Chroma index"):
             found = self._collection.query(
-                query_embeddings=np.asarray(vector, dtype=np.float32).reshape(1, -1), n_results=k, include=["distances"]
+                query_embeddings=np.asarray(vector, dtype=np.float32).reshape(1, -1),
+                n_results=k,
+                include=["distances"],
             )
         pairs = zip(found["ids"][0], (found["distances"] or [[]])[0], strict=True)
         return sorted(((one, 1.0 - float(distance)) for one, distance in pairs), key=lambda p: (-p[1], p[0]))

@@ -98,7 +98,11 @@ class Database:
         return dict(self._connection.execute(f"SELECT path, digest FROM files{where}", values))  # noqa: S608
 
     def replace_file(
-        self, path: str, root: str, digest: str, documents: Sequence[tuple[Document, Sequence[tuple[Passage, str]]]]
+        self,
+        path: str,
+        root: str,
+        digest: str,
+        documents: Sequence[tuple[Document, Sequence[tuple[Passage, str]]]],
     ) -> None:
         """Put a file's documents and passages (each with the key of its vector) in the place of what it had."""
         with self.transaction():
@@ -106,7 +110,8 @@ class Database:
             self._connection.execute("INSERT INTO files VALUES (?, ?, ?)", (path, root, digest))
             for document, passages in documents:
                 self._connection.execute(
-                    "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (document.source, path, document.text)
+                    "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)",
+                    (document.source, path, document.text),
                 )
                 self._connection.executemany(
                     "INSERT OR REPLACE INTO passages VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -172,7 +177,8 @@ class Database:
         """Note that the rows of a shard are the vectors of these keys, in order."""
         with self.transaction():
             self._connection.executemany(
-                "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", [(key, shard, row) for row, key in enumerate(keys)]
+                "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)",
+                [(key, shard, row) for row, key in enumerate(keys)],
             )
 
     def count(self) -> tuple[int, int]:

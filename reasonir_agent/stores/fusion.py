@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def fuse(
-    dense: Mapping[str, float], lexical: Mapping[str, float], *, lexical_weight: float
-) -> list[tuple[str, float]]:
+def fuse(dense: Mapping[str, float], lexical: Mapping[str, float], *, lexical_weight: float) -> list[tuple[str, float]]:
     """Rank the union of two sets of candidates.
 
     Args:

@@ -74,11 +74,11 @@ class Store:
 
     def _check_encoder(self, encoder: Encoder) -> None:
         stored = self.database.get_meta("encoder")
-        given = {"name": encoder.name, "fingerprint": encoder.fingerprint.as_json()}
+        given = encoder.fingerprint.as_json()
         if stored is None:
-            self.database.set_meta("encoder", given)
+            self.database.set_meta("encoder", {"name": encoder.name, "fingerprint": given})
             return
-        check_match(stored["fingerprint"], stored["name"], given["fingerprint"], given["name"])
+        check_match(stored["fingerprint"], stored["name"], given, encoder.name)
 
     def close(self) -> None:
         """Close the files."""

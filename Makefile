@@ -1,0 +1,44 @@
+# Two commands: `make demo` and `make test`. Everything happens in .venv/ inside this checkout.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+DEMO_STORE := .reasonir/demo
+QUESTION := The steel cover of our vibrating gravel sieve has a crack that grows by a centimetre every week. The old mechanic drilled a hole exactly at the end of the crack and said that this will stop it. How can making a hole in a damaged sheet make it stronger?
+
+.PHONY: demo test fast check install clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/reasonir index examples/corpus --store $(DEMO_STORE)
+	@$(BIN)/reasonir ask "$(QUESTION)" --store $(DEMO_STORE)
+
+test: $(VENV)/.all
+	$(BIN)/python -m pytest --cov=reasonir_agent --cov-report=term --cov-fail-under=90
+
+fast: $(VENV)/.all
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(VENV)/.all
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tests/check_docs.py
+
+install: $(VENV)/.all
+
+clean:
+	rm -rf $(VENV) .reasonir
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing into $(VENV) (about 1.6 GB, mostly torch) ..."
+	$(PIP) -e '.[local,agent]'
+	@touch $@
+
+$(VENV)/.all: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing into $(VENV) (about 1.7 GB, mostly torch) ..."
+	$(PIP) -e '.[all,dev]'
+	@touch $@

@@ -1,0 +1,33 @@
+"""The agent: rewrite, retrieve, rerank, answer. Only this package imports langgraph, and only when a graph is built.
+
+state.py       what travels through the graph: JSON-native, ids and scores, no texts of passages
+nodes.py       one function a step, state -> partial update
+graph.py       the only place where edges exist; `build_agent`
+answering.py   an answer by a chat model, its citations checked and repaired once
+extractive.py  an answer without a model: the best sentences, each with its citation
+abstention.py  whether anything was found at all, without a model
+citations.py   is the quote in the passage, and where
+api.py         `search` and `ask`
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from reasonir_agent.config import AgentSettings
+
+if TYPE_CHECKING:
+    from reasonir_agent.agent.api import ask as ask
+    from reasonir_agent.agent.api import search as search
+    from reasonir_agent.agent.graph import build_agent as build_agent
+
+_HOMES = {"ask": "api", "search": "api", "build_agent": "graph"}
+
+__all__ = ["AgentSettings", "ask", "build_agent", "search"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,93 @@
+"""What travels through the graph. JSON-native values only, so that any checkpointer can keep it under strict msgpack.
+
+Hits are ids and scores; the texts come from the store when they are needed.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypedDict
+
+from reasonir_agent.llm import Meter
+from reasonir_agent.types import Hit, Passage
+
+_SUMMED = ("llm_calls", "prompt_tokens", "completion_tokens", "seconds", "reranker_failures")
+
+
+def add_usage(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    """Join what two steps cost."""
+    total = {name: left.get(name, 0) + right.get(name, 0) for name in _SUMMED}
+    costs = [usage["cost"] for usage in (left, right) if usage.get("cost") is not None]
+    return {**total, "cost": sum(costs) if costs else None}
+
+
+class Question(TypedDict):
+    """What the graph is given."""
+
+    question: str
+
+
+class AgentState(TypedDict, total=False):
+    """Everything that the steps leave behind.
+
+    Attributes:
+        question: as the user asked it.
+        rewrites: the long reasoning queries; empty when the question itself was searched with.
+        hits: [{id, dense_score, lexical_score, reranker_score, final_score}], best first.
+        answer: the text, with [n] for its citations.
+        abstained: whether the corpus holds no answer.
+        citations: [{n, id, source, start, end, quote, verified}].
+        usage: calls, tokens, seconds, failures.
+        warnings: sentences for the user about what was degraded.
+    """
+
+    question: str
+    rewrites: list[str]
+    hits: list[dict[str, Any]]
+    answer: str
+    abstained: bool
+    citations: list[dict[str, Any]]
+    usage: Annotated[dict[str, Any], add_usage]
+    warnings: Annotated[list[str], operator.add]
+
+
+def pack_hits(hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    """Hits as the state keeps them."""
+    return [
+        {
+            "id": hit.passage.id,
+            "dense_score": hit.dense_score,
+            "lexical_score": hit.lexical_score,
+            "reranker_score": hit.reranker_score,
+            "final_score": hit.final_score,
+        }
+        for hit in hits
+    ]
+
+
+def unpack_hits(packed: Sequence[Mapping[str, Any]], passages: Mapping[str, Passage]) -> list[Hit]:
+    """Hits with their passages; one whose passage has left the store since is left out."""
+    return [
+        Hit(
+            passages[one["id"]],
+            one["dense_score"],
+            one["lexical_score"],
+            one["reranker_score"],
+            one["final_score"],
+        )
+        for one in packed
+        if one["id"] in passages
+    ]
+
+
+def usage_of(meter: Meter, *, seconds: float, reranker_failures: int = 0) -> dict[str, Any]:
+    """What one step cost, for the state."""
+    return {
+        "llm_calls": meter.llm_calls,
+        "prompt_tokens": meter.prompt_tokens,
+        "completion_tokens": meter.completion_tokens,
+        "seconds": seconds,
+        "reranker_failures": reranker_failures,
+        "cost": None,
+    }

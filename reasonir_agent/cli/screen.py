@@ -1,0 +1,161 @@
+"""What the user sees. Results go to stdout, everything else to stderr; with --json, stdout is exactly one object.
+
+Texts of documents and models are untrusted: control characters are removed, and nothing is read as markup.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from reasonir_agent.corpus.indexing import IndexReport
+    from reasonir_agent.corpus.indexing import Progress as Report
+    from reasonir_agent.types import Answer, Citation, SearchResult
+
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_PREVIEW: Final = 240
+
+
+def clean(text: str) -> str:
+    """Text without control and formatting characters (terminal escapes, direction marks), newlines kept."""
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else " " for c in text)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "replace").decode() + "\n")
+
+
+def note(text: str, *, style: str = "yellow") -> None:
+    """A line for the user on stderr."""
+    err.print(Text(clean(text), style=style))
+
+
+def notes(lines: Sequence[str]) -> None:
+    """Warnings of a result, on stderr."""
+    for line in lines:
+        note(f"note: {line}")
+
+
+@contextmanager
+def python_warnings() -> Iterator[None]:
+    """Show Python warnings raised inside as notes, each once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        try:
+            yield
+        finally:
+            ours = [str(one.message) for one in caught if "reasonir_agent" in type(one.message).__module__]
+            notes(list(dict.fromkeys(ours)))
+
+
+@contextmanager
+def progress() -> Iterator[Report | None]:
+    """A progress bar on stderr, nothing when stderr is no terminal."""
+    if not err.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield report
+
+
+def print_index(report: IndexReport, store: object) -> None:
+    """What an index run did."""
+    counts = f"{report.encoded} new, {report.unchanged} unchanged, {report.removed} removed"
+    out.print(
+        Text.assemble(
+            (f"{report.passages} passages", "bold"),
+            f" of {report.files} files in {store} ({counts}; {report.seconds:.1f} s)",
+        )
+    )
+    for one in report.skipped[:20]:
+        note(f"skipped {one.path}: {one.reason}")
+    if len(report.skipped) > 20:
+        note(f"... and {len(report.skipped) - 20} more (--json lists all)")
+    notes(report.warnings)
+
+
+def print_hits(result: SearchResult) -> None:
+    """The hits of a search."""
+    _print_rewrites(result)
+    if not result.hits:
+        out.print("nothing found")
+    for number, hit in enumerate(result.hits, start=1):
+        passage = hit.passage
+        scores = [f"{hit.final_score:.3f}", f"cosine {hit.dense_score:.3f}"]
+        scores += [] if hit.lexical_score is None else [f"words {hit.lexical_score:.1f}"]
+        scores += [] if hit.reranker_score is None else [f"reranker {hit.reranker_score:.2f}"]
+        out.print(
+            Text.assemble(
+                (f"{number:>2}  ", "bold"),
+                (clean(passage.source), "bold cyan"),
+                (f":{passage.start}-{passage.end}  ", "cyan"),
+                ("  ".join(scores), "dim"),
+            )
+        )
+        preview = " ".join(clean(passage.text).split())
+        shortened = preview[:_PREVIEW] + ("…" if len(preview) > _PREVIEW else "")
+        out.print(Text(f"    {shortened}"))
+    notes(result.warnings)
+
+
+def print_answer(result: Answer) -> None:
+    """An answer with its citations."""
+    out.print(Text(clean(result.question), style="bold"))
+    _print_rewrites(result)
+    style = "yellow" if result.abstained else "green"
+    out.print(
+        Panel(
+            Text(clean(result.answer)),
+            border_style=style,
+            title="no answer found" if result.abstained else None,
+        )
+    )
+    for citation in result.citations:
+        out.print(_citation_line(citation))
+    if result.abstained and result.hits:
+        out.print(Text("closest passages:", style="dim"))
+        for hit in result.hits[:3]:
+            out.print(Text(f"  {clean(hit.passage.source)}  cosine {hit.dense_score:.3f}", style="dim"))
+    usage = result.usage
+    parts = [f"{usage.seconds:.1f} s"]
+    if usage.llm_calls:
+        parts.append(f"{usage.llm_calls} model calls, {usage.prompt_tokens} + {usage.completion_tokens} tokens")
+    out.print(Text(" · ".join(parts), style="dim"))
+    notes(result.warnings)
+
+
+def _citation_line(citation: Citation) -> Text:
+    quote = " ".join(clean(citation.quote).split())
+    return Text.assemble(
+        (f"[{citation.n}] ", "bold"),
+        (f"{clean(citation.source)}:{citation.start}-{citation.end}", "cyan"),
+        f"  “{quote}”",
+    )
+
+
+def _print_rewrites(result: SearchResult) -> None:
+    for rewrite in result.rewrites:
+        words = " ".join(clean(rewrite).split())
+        out.print(Text(f"searched with: {words[:_PREVIEW]}{'…' if len(words) > _PREVIEW else ''}", style="dim"))

@@ -1,0 +1,28 @@
+"""`reasonir search QUESTION`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reasonir_agent.cli import screen
+from reasonir_agent.cli.options import EncoderOption, JsonOption, KOption, LlmOption, StoreOption
+from reasonir_agent.cli.settings import choose
+
+
+def search(
+    question: Annotated[str, typer.Argument(help="The question.", show_default=False)],
+    store: StoreOption = None,
+    encoder: EncoderOption = None,
+    llm: LlmOption = None,
+    k: KOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the passages that help with a question; with --llm, rewritten and reranked."""
+    from reasonir_agent.agent.api import search as run
+
+    choices = choose(store=store, encoder=encoder, llm=llm, k=k)
+    with screen.python_warnings(), choices.open_corpus() as corpus:
+        result = run(question, store=corpus, chat_model=choices.open_chat_model(), settings=choices.agent)
+    screen.print_json(result.as_json()) if as_json else screen.print_hits(result)

@@ -1,0 +1,131 @@
+"""What the user chose, in order of precedence: option, then (for the encoder) the store, environment, reasonir.toml.
+
+`reasonir.toml` in the working folder may hold `store`, `encoder`, `llm`, `k`, and a table `[agent]` with the names of
+`AgentSettings`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from reasonir_agent.config import AgentSettings
+from reasonir_agent.errors import InputError
+
+if TYPE_CHECKING:
+    from reasonir_agent.corpus import Corpus
+    from reasonir_agent.encoder import ReasonIREncoder
+    from reasonir_agent.llm import ChatModel
+
+TOML: Final = "reasonir.toml"
+_KEYS: Final = ("store", "encoder", "llm", "k", "agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Options of one call, with what stands behind them.
+
+    Attributes:
+        store: `--store`, REASONIR_STORE, reasonir.toml, or .reasonir.
+        encoder_option: `--encoder`.
+        encoder_fallback: REASONIR_ENCODER or reasonir.toml; used for a store that does not exist yet.
+        llm: `--llm`, REASONIR_LLM or reasonir.toml.
+        agent: settings of the agent.
+        environment: what is left of the environment that we read (keys, addresses).
+    """
+
+    store: Path
+    encoder_option: str | None
+    encoder_fallback: str | None
+    llm: str | None
+    agent: AgentSettings
+    environment: Mapping[str, str] = field(repr=False)
+
+    def open_encoder(self) -> ReasonIREncoder:
+        """The encoder: as given, else the store's, else the fallback, else the local default."""
+        from reasonir_agent.encoder import ReasonIREncoder
+        from reasonir_agent.stores.store import stored_encoder
+
+        return ReasonIREncoder(self.encoder_option or stored_encoder(self.store) or self.encoder_fallback)
+
+    def open_corpus(self, *, create: bool = False) -> Corpus:
+        """The corpus; without `create` the store must be there."""
+        from reasonir_agent.corpus import Corpus
+        from reasonir_agent.stores.database import FILE_NAME
+
+        if not create and not (self.store / FILE_NAME).is_file():
+            raise InputError(_no_store(self.store))
+        return Corpus(self.store, self.open_encoder(), create=create)
+
+    def open_chat_model(self) -> ChatModel | None:
+        """The chat model, None when none was chosen."""
+        if self.llm is None:
+            return None
+        from reasonir_agent.llm import open_chat_model
+
+        is_openai = self.llm.startswith("openai:")
+        return open_chat_model(
+            self.llm,
+            base_url=self.environment.get("OPENAI_BASE_URL") if is_openai else None,
+            api_key=self.environment.get("OPENAI_API_KEY") if is_openai else None,
+            temperature=self.agent.temperature,
+            max_tokens=self.agent.max_reply_tokens,
+            concurrency=self.agent.concurrency,
+        )
+
+
+def choose(
+    *, store: Path | None = None, encoder: str | None = None, llm: str | None = None, k: int | None = None
+) -> Choices:
+    """Join options, environment and reasonir.toml.
+
+    Raises:
+        InputError: reasonir.toml cannot be read, or holds what we do not know.
+    """
+    environment = os.environ
+    toml = _toml(Path(TOML))
+    agent = dict(toml.get("agent", {}))
+    chosen_k = k if k is not None else toml.get("k")
+    if chosen_k is not None:
+        agent["k"] = chosen_k
+    return Choices(
+        store=store or Path(environment.get("REASONIR_STORE") or toml.get("store") or ".reasonir"),
+        encoder_option=encoder,
+        encoder_fallback=environment.get("REASONIR_ENCODER") or toml.get("encoder"),
+        llm=llm or environment.get("REASONIR_LLM") or toml.get("llm"),
+        agent=_agent(agent),
+        environment={name: environment[name] for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY") if name in environment},
+    )
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as cause:
+        raise InputError(f"{file} cannot be read: {cause}") from cause
+    unknown = sorted(set(found) - set(_KEYS))
+    if unknown:
+        raise InputError(f"{file} holds the unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}")
+    return found
+
+
+def _agent(values: Mapping[str, Any]) -> AgentSettings:
+    unknown = sorted(set(values) - set(AgentSettings.names()))
+    if unknown:
+        raise InputError(f"unknown agent setting {unknown[0]!r}; known are {', '.join(AgentSettings.names())}")
+    try:
+        return AgentSettings(**values)
+    except TypeError as cause:
+        raise InputError(f"an agent setting in {TOML} has the wrong type: {cause}") from cause
+
+
+def _no_store(folder: Path) -> str:
+    if folder.is_dir() and any(folder.iterdir()):
+        return f"{folder} is not a store of reasonir; make one with: reasonir index PATH --store DIR"
+    return f"there is no store at {folder}; make one with: reasonir index PATH"
