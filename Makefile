@@ -38,7 +38,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -e '.[local,agent]'
 	@touch $@
 
-$(VENV)/.all: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.all: pyproject.toml constraints.txt trainer/pyproject.toml $(wildcard integrations/*/pyproject.toml) | $(VENV)/bin/python
 	@echo "installing into $(VENV) (about 1.7 GB, mostly torch) ..."
-	$(PIP) -e '.[all,dev]'
+	$(PIP) -e '.[all,dev]' -e ./trainer -e ./integrations/langchain-reasonir -e ./integrations/llama-index-reasonir
 	@touch $@

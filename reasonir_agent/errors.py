@@ -24,8 +24,8 @@ from contextlib import contextmanager
 _SECRET = re.compile(
     r"(?i)(\b(?:sk|pk|rk|gsk|hf|key|xai|pplx)[-_][A-Za-z0-9_\-*]{6,}"  # provider keys
     r"|(?<=bearer )[^\s'\",;]+"  # Authorization headers
-    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # user:password in an address
-    r"|(?<=api_key=)[^\s&'\",;]+|(?<=api-key: )[^\s'\",;]+)"
+    r"|(?<=://)[^/\s@]+(?=@)"  # user:password, or a token, in an address
+    r"|(?P<label>api[-_]?key['\"]?\s*[=:]\s*['\"]?)[^\s&'\",;]+)"
 )
 
 
@@ -79,7 +79,7 @@ class UnreadableReply(ChatError):
 
 def redact(text: str) -> str:
     """Replace everything in `text` that looks like a secret by `[secret]`."""
-    return _SECRET.sub("[secret]", text)
+    return _SECRET.sub(lambda match: f"{match['label'] or ''}[secret]", text)
 
 
 def missing_extra(extra: str, needed_for: str, cause: ModuleNotFoundError) -> MissingExtra:

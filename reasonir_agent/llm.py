@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
 
+from reasonir_agent.bridge import on_our_loop
 from reasonir_agent.errors import (
     ChatError,
     ChatUnavailable,
@@ -33,7 +34,6 @@ Parsed = TypeVar("Parsed", bound=BaseModel)
 ATTEMPTS: Final = 2
 """How often a structured reply is asked for: once, and once more with the error told to the model."""
 
-_THINKING: Final = re.compile(r"\A(.*?)</think>", re.DOTALL)
 _LADDER: Final = ("json_schema", "json_object", "plain")
 
 
@@ -77,13 +77,16 @@ class ChatModel:
         model: the LangChain model underneath.
         name: for messages.
         concurrency: most requests under way.
+        own_loop: make the requests on the process's own event loop. The provider's client keeps connections, and those
+            break when the loop that opened them ends; a model that the caller opened stays on the caller's loop.
     """
 
     model: BaseChatModel
     name: str
     concurrency: int = 8
+    own_loop: bool = False
     _rung: int = 0
-    _gates: dict[int, asyncio.Semaphore] = field(default_factory=dict)
+    _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = field(default_factory=WeakKeyDictionary)
 
     async def complete(
         self, messages: Sequence[tuple[str, str]], *, meter: Meter, schema: type[BaseModel] | None = None
@@ -99,10 +102,10 @@ class ChatModel:
             ChatUnavailable: no connection, key refused, unknown model.
             ChatError: any other failure of the server or client.
         """
-        async with self._gate():
-            raw = await self._send(list(messages), schema)
-        meter.add(raw)
-        return raw
+        call = self._send(list(messages), schema)
+        reply = await (on_our_loop(call) if self.own_loop else call)
+        meter.add(reply)
+        return reply
 
     async def ask_json(self, messages: Sequence[tuple[str, str]], shape: type[Parsed], *, meter: Meter) -> Parsed:
         """A reply of a given shape; an unreadable one is asked for again with the reason.
@@ -127,20 +130,22 @@ class ChatModel:
 
     def _gate(self) -> asyncio.Semaphore:
         """The limit of the running loop; a semaphore belongs to one."""
-        key = id(asyncio.get_running_loop())
-        return self._gates.setdefault(key, asyncio.Semaphore(self.concurrency))
+        return self._gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self.concurrency))
 
     async def _send(self, messages: list[tuple[str, str]], schema: type[BaseModel] | None) -> Reply:
-        while True:
-            rung = _LADDER[self._rung] if schema is not None else "plain"
-            try:
-                message = await self.model.ainvoke(messages, **_response_format(rung, schema))
-            except Exception as cause:
-                if rung != "plain" and _refuses_format(cause):
-                    self._rung += 1  # this server knows no such format: remembered for the next calls
-                    continue
-                raise _translated(cause, self.name) from cause
-            return _reply(message)
+        rung = self._rung
+        async with self._gate():
+            while True:
+                try:
+                    message = await self.model.ainvoke(messages, **_response_format(_LADDER[rung], schema))
+                except Exception as cause:
+                    if schema is not None and _LADDER[rung] != "plain" and _refuses_format(cause):
+                        rung += 1
+                        continue
+                    raise _translated(cause, self.name) from cause
+                if schema is not None:  # a format is given up for good only once another one has worked
+                    self._rung = max(self._rung, rung)
+                return _reply(message)
 
 
 def open_chat_model(
@@ -188,14 +193,14 @@ def open_chat_model(
     if api_key:
         options["api_key"] = api_key
     try:
-        opened = init_chat_model(name, **options)
+        opened = init_chat_model(model, model_provider=provider, **options)
     except ModuleNotFoundError as cause:
         raise InputError(f"the chat model {name!r} needs the package {cause.name!r}; install it with pip") from cause
     except ImportError as cause:
         raise InputError(f"the chat model {name!r} cannot be opened: {redact(str(cause))}") from cause
     except Exception as cause:
         raise InputError(f"the chat model {name!r} cannot be opened: {_first_line(cause)}") from cause
-    return ChatModel(opened, name, concurrency)
+    return ChatModel(opened, name, concurrency, own_loop=True)
 
 
 def as_chat_model(model: str | ChatModel | BaseChatModel, *, concurrency: int = 8) -> ChatModel:
@@ -229,15 +234,19 @@ def read_json(text: str, shape: type[Parsed]) -> Parsed:
 
 
 def _objects(text: str) -> list[dict[str, Any]]:
-    """Every outermost JSON object in a text."""
+    """Every outermost JSON object in a text, up to one that was begun and never ends."""
     decoder = json.JSONDecoder()
     found: list[dict[str, Any]] = []
     at = text.find("{")
     while at != -1:
         try:
             value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
+        except json.JSONDecodeError as fault:
+            if fault.pos >= len(text) or fault.msg.startswith("Unterminated"):
+                break  # cut off: what stands inside is a part, not the reply
             end = at + 1
+        except (ValueError, RecursionError):  # a number of thousands of digits, braces without end
+            break
         else:
             found.append(value)
         at = text.find("{", end)
@@ -246,10 +255,8 @@ def _objects(text: str) -> list[dict[str, Any]]:
 
 def split_thinking(text: str) -> tuple[str, str]:
     """(text, thinking): what a reasoning model thought aloud before `</think>` is kept apart from what it says."""
-    thinking = ""
-    while match := _THINKING.match(text):
-        thinking += match[1].replace("<think>", "")
-        text = text[match.end() :]
+    thinking, _, text = text.rpartition("</think>")
+    thinking = thinking.replace("<think>", "").replace("</think>", "")
     head, opened, rest = text.partition("<think>")
     if opened:  # cut off while still thinking
         return head.strip(), (thinking + rest).strip()
@@ -259,7 +266,7 @@ def split_thinking(text: str) -> tuple[str, str]:
 def _reply(message: Any) -> Reply:
     content = message.content
     if isinstance(content, list):  # some providers answer in blocks
-        content = "".join(block.get("text", "") if isinstance(block, dict) else str(block) for block in content)
+        content = "".join(str(block.get("text") or "") if isinstance(block, dict) else str(block) for block in content)
     text, thinking = split_thinking(str(content or ""))
     usage = getattr(message, "usage_metadata", None) or {}
     return Reply(text, thinking, int(usage.get("input_tokens", 0)), int(usage.get("output_tokens", 0)))
@@ -293,6 +300,9 @@ def _translated(cause: Exception, name: str) -> ChatError:
         return ChatUnavailable(f"the chat server of {name} cannot be reached; check the address and that it is running")
     if "Timeout" in kind:
         return ChatError(f"the chat model {name} did not answer in time")
+    if isinstance(cause, (ValueError, TypeError, LookupError, AttributeError)):
+        what = f"{kind}: {_first_line(cause)}"
+        return ChatError(f"the chat server of {name} gave no chat completion ({what}); check the address")
     return ChatError(f"the chat model {name} failed: {kind}: {_first_line(cause)}")
 
 

@@ -8,10 +8,13 @@ from typing import Final
 
 _END: Final = re.compile(
     r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\s a-z])"  # "... end. Next", not "e.g. this"
-    r"|(?<=[。！？；])[”’」』）]*"  # no space follows in Chinese and Japanese
+    r"|(?<=[。！？；])(?![。！？；])[”’」』）]*"  # no space follows in Chinese and Japanese; "？！" is one end
     r"|\n\s*\n"
 )
-_ABBREVIATION: Final = re.compile(r"(?:\b(?:e\.g|i\.e|etc|cf|vs|Dr|Mr|Mrs|Ms|Prof|Fig|Eq|No|approx|[A-Z]))\.$")
+_PARAGRAPH: Final = re.compile(r"\n\s*\n")
+_ABBREVIATION: Final = re.compile(
+    r"\b(?:e\.g|i\.e|etc|al|cf|vs|Dr|Mr|Mrs|Ms|St|Prof|Fig|Eq|No|pp?|approx|[A-Z])\.$"  # "No. 5", not "the answer is no."
+)
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -21,13 +24,15 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     """
     cuts = [0]
     for match in _END.finditer(text):
-        if match.end() > cuts[-1] and not _ABBREVIATION.search(text[max(0, match.start() - 8) : match.start()]):
+        abbreviated = _ABBREVIATION.search(text[max(0, match.start() - 8) : match.start()])
+        if match.end() > cuts[-1] and (not abbreviated or _PARAGRAPH.search(match.group())):
             cuts.append(match.end())
     cuts.append(len(text))
-    spans = (_trimmed(text, start, end) for start, end in pairwise(cuts))
+    spans = (trimmed(text, start, end) for start, end in pairwise(cuts))
     return [(start, end) for start, end in spans if start < end]
 
 
-def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """A span without the white space at its ends."""
     piece = text[start:end]
     return start + len(piece) - len(piece.lstrip()), end - (len(piece) - len(piece.rstrip()))

@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -71,6 +74,8 @@ class ScriptedChatServer:
         embed: Callable[[list[str]], FloatMatrix] | None = None,
         api_key: str | None = None,
     ) -> None:
+        if not callable(script) and not script:
+            raise ValueError("a script needs at least one answer")
         self._script = script if callable(script) else _in_turn(list(script))
         self._embed = embed
         self._api_key = api_key
@@ -80,8 +85,7 @@ class ScriptedChatServer:
         self.most_at_once = 0
         """Most chat requests that were under way at the same time."""
         self._at_once = 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _QuietServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
@@ -97,10 +101,12 @@ class ScriptedChatServer:
         self.close()
 
     def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
+        """Stop serving and hang up on those who are connected."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join(timeout=5)
         self._server.server_close()
-        self._thread.join(timeout=5)
+        self._server.hang_up()
 
     def prompts(self) -> list[str]:
         """All messages of each chat request as one text."""
@@ -111,10 +117,13 @@ class ScriptedChatServer:
             self.requests.append(request)
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
-            answer = self._script(request)
-        reply = answer if isinstance(answer, Reply) else Reply(answer)
         try:
+            with self._lock:
+                answer = self._script(request)
+            reply = answer if isinstance(answer, Reply) else Reply(answer)
             time.sleep(reply.delay)
+        except Exception as mistake:
+            return Reply(f"the script raised {mistake!r}", status=500)
         finally:
             with self._lock:
                 self._at_once -= 1
@@ -127,7 +136,11 @@ class ScriptedChatServer:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                request = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
+                try:
+                    request = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
+                except ValueError as problem:
+                    self._send(400, _error(f"the request is no JSON: {problem}"))
+                    return
                 if server._api_key is not None and self.headers.get("authorization") != f"Bearer {server._api_key}":
                     self._send(401, _error("incorrect API key provided: " + str(self.headers.get("authorization"))))
                 elif self.path == "/v1/chat/completions":
@@ -168,6 +181,33 @@ class ScriptedChatServer:
                 """Nothing on the terminal."""
 
         return Handler
+
+
+class _QuietServer(ThreadingHTTPServer):
+    """Silent about clients that leave, and able to leave them: a kept-alive connection outlives the listening socket."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._open: set[socket.socket] = set()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+    def hang_up(self) -> None:
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def _in_turn(answers: list[Answer]) -> Script:

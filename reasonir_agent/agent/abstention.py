@@ -19,7 +19,7 @@ from reasonir_agent.types import Encoder, Hit
 COVERAGE_FLOOR: Final = 0.05
 """Least share of the question's telling words that one of the best hits must hold."""
 
-COVERAGE_ALONE: Final = 0.18
+COVERAGE_ALONE: Final = 0.12
 """The share that is asked for when the cosine says nothing about this question."""
 
 UNKNOWN_LIMIT: Final = 0.10

@@ -14,7 +14,7 @@ from typing import Final
 from pydantic import BaseModel, Field
 
 from reasonir_agent.agent.citations import check_citation, drop_marks, marks
-from reasonir_agent.errors import UnreadableReply
+from reasonir_agent.errors import ChatError
 from reasonir_agent.llm import ChatModel, Meter
 from reasonir_agent.reranking.prompt import neutral
 from reasonir_agent.types import Citation, Passage
@@ -81,9 +81,9 @@ async def write_answer(question: str, shown: Sequence[Passage], chat: ChatModel,
     talk += [("assistant", draft.model_dump_json()), ("user", complaint)]
     try:
         repaired = _checked(await chat.ask_json(talk, _Draft, meter=meter), list(shown))
-    except UnreadableReply:
+    except ChatError:  # what is verified of the first answer is worth keeping
         return written
-    return repaired if len(repaired.problems) <= len(written.problems) else written
+    return min(repaired, written, key=lambda one: (len(one.problems), -len(one.citations)))
 
 
 def _prompt(question: str, shown: Sequence[Passage]) -> str:
@@ -95,7 +95,9 @@ def _prompt(question: str, shown: Sequence[Passage]) -> str:
 
 def _checked(draft: _Draft, shown: list[Passage]) -> Written:
     if not draft.found:
-        return Written(draft.answer.strip(), abstained=True)
+        return Written(drop_marks(draft.answer, marks(draft.answer)), abstained=True)  # nothing was checked
+    if not draft.answer.strip():
+        return Written("", abstained=False, problems=["the answer is empty"])
     citations: list[Citation] = []
     problems: list[str] = []
     for quote in draft.citations:

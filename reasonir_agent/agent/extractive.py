@@ -79,7 +79,7 @@ def _candidates(question: str, vector: FloatMatrix, hits: Sequence[Hit], encoder
     for n, hit in enumerate(hits, start=1):
         for start, end in sentence_spans(hit.passage.text):
             piece = hit.passage.text[start:end]
-            if len(piece) >= _SHORTEST and not piece.startswith("#") and piece.strip() != hit.passage.heading:
+            if _can_answer(piece, hit):
                 places.append((n, hit, start, end))
     if not places:
         return []
@@ -91,6 +91,13 @@ def _candidates(question: str, vector: FloatMatrix, hits: Sequence[Hit], encoder
         shared = len(asked & set(words(hit.passage.text[start:end]))) / (len(asked) or 1)
         found.append(_Candidate(n, hit, start, end, cosine + 0.5 * shared - _RANK_STEP * (n - 1)))
     return found
+
+
+def _can_answer(piece: str, hit: Hit) -> bool:
+    """Neither a scrap, nor a heading, nor a question."""
+    words = piece.strip()
+    is_heading = words.startswith("#") or words == hit.passage.heading.rsplit(" > ", 1)[-1]
+    return len(words) >= _SHORTEST and not is_heading and not words.endswith(("?", "？"))  # noqa: RUF001
 
 
 def _bonus(one: _Candidate, chosen: Sequence[_Candidate], candidates: Sequence[_Candidate]) -> float:

@@ -109,7 +109,7 @@ class Steps:
         else:
             written, warnings = await self._write(state["question"], hits, meter)
         return {
-            "answer": written.answer,
+            "answer": written.answer or NOT_FOUND,
             "abstained": written.abstained,
             "citations": [asdict(citation) for citation in written.citations],
             "warnings": warnings,

@@ -9,6 +9,7 @@ import typer
 from reasonir_agent.cli import screen
 from reasonir_agent.cli.options import EncoderOption, JsonOption, StoreOption
 from reasonir_agent.cli.settings import choose
+from reasonir_agent.errors import InputError
 
 
 def index(
@@ -29,8 +30,8 @@ def index(
 
 
 def _check_paths(paths: list[str]) -> None:
-    """Refuse a wrong path before a store is made for it."""
+    """Refuse a wrong path, and folders without files, before a store is made for them."""
     from reasonir_agent.corpus.reading import find_files
 
-    for path in paths:
-        next(iter(find_files(path)), None)
+    if not [path for path in paths if next(iter(find_files(path)), None) is not None]:
+        raise InputError(f"nothing to index: {', '.join(map(repr, paths))} holds no files")

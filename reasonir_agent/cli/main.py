@@ -65,10 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = [word for word in given if word != "--debug"]
     try:
         code = app(words, standalone_mode=False)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         screen.note("interrupted")
-        sys.exit(130)
-    except typer.Abort:
+        if "--json" in words:
+            screen.print_json({"error": "interrupted"})
         sys.exit(130)
     except Exception as error:
         if debug:

@@ -35,8 +35,9 @@ def clean(text: str) -> str:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "replace").decode() + "\n")
+    """One JSON object on stdout; what `clean` removes elsewhere is escaped, and so no terminal acts on it."""
+    text = json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "replace").decode()
+    sys.stdout.write("".join(c if c == "\n" or clean(c) == c else json.dumps(c)[1:-1] for c in text) + "\n")
 
 
 def note(text: str, *, style: str = "yellow") -> None:
@@ -114,6 +115,8 @@ def print_hits(result: SearchResult) -> None:
                 ("  ".join(scores), "dim"),
             )
         )
+        if passage.heading:
+            out.print(Text(f"    {clean(passage.heading)}", style="italic"))
         preview = " ".join(clean(passage.text).split())
         shortened = preview[:_PREVIEW] + ("…" if len(preview) > _PREVIEW else "")
         out.print(Text(f"    {shortened}"))

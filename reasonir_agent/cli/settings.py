@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from reasonir_agent.llm import ChatModel
 
 TOML: Final = "reasonir.toml"
-_KEYS: Final = ("store", "encoder", "llm", "k", "agent")
+_KEYS: Final[dict[str, tuple[type, str]]] = {
+    "store": (str, "a text"),
+    "encoder": (str, "a text"),
+    "llm": (str, "a text"),
+    "k": (int, "a whole number"),
+    "agent": (dict, "a table"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,10 @@ def _toml(file: Path) -> dict[str, Any]:
     unknown = sorted(set(found) - set(_KEYS))
     if unknown:
         raise InputError(f"{file} holds the unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}")
+    for name, value in found.items():
+        kind, wanted = _KEYS[name]
+        if not isinstance(value, kind):
+            raise InputError(f"{file}: {name} must be {wanted}, got {value!r}")
     return found
 
 
@@ -119,10 +129,15 @@ def _agent(values: Mapping[str, Any]) -> AgentSettings:
     unknown = sorted(set(values) - set(AgentSettings.names()))
     if unknown:
         raise InputError(f"unknown agent setting {unknown[0]!r}; known are {', '.join(AgentSettings.names())}")
-    try:
-        return AgentSettings(**values)
-    except TypeError as cause:
-        raise InputError(f"an agent setting in {TOML} has the wrong type: {cause}") from cause
+    usual = AgentSettings()
+    for name, value in values.items():
+        kind = type(getattr(usual, name))
+        fits = isinstance(value, (int, float) if kind is float else kind) and (
+            kind is bool or not isinstance(value, bool)
+        )
+        if not fits:
+            raise InputError(f"the agent setting {name} must be of the kind of {getattr(usual, name)!r}, got {value!r}")
+    return AgentSettings(**values)
 
 
 def _no_store(folder: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +17,7 @@ from typing import Any, Final
 from reasonir_agent.errors import InputError
 from reasonir_agent.types import Document, Section, Skipped
 
-_HEADING: Final = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$", re.MULTILINE)
-_FENCE: Final = re.compile(r"^(```|~~~)", re.MULTILINE)
+_MARK: Final = re.compile(r"^ {0,3}(?:(?P<fence>`{3,}|~{3,})(?P<info>.*)|(?P<level>#{1,6})[ \t](?P<words>.*))$", re.M)
 _BLOCKS: Final = frozenset(
     """address article aside blockquote body br dd div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr
     li main nav ol p pre section table td th tr ul""".split()
@@ -29,7 +29,7 @@ class Unreadable(InputError):
 
 
 def find_files(path: str) -> Iterator[str | Skipped]:
-    """The files under a path, in order of name; hidden ones and links that lead out of the folder are left out.
+    """The files under a path, in order of name; hidden ones are left out, links that lead out of the folder skipped.
 
     Args:
         path: a file or folder as the user gave it; what is found is named from there.
@@ -41,19 +41,38 @@ def find_files(path: str) -> Iterator[str | Skipped]:
     if not top.exists():
         raise InputError(f"there is no file or folder {path!r}")
     if top.is_file():
-        yield path
+        yield _named(top)
         return
-    inside = top.resolve()
-    for folder, folders, names in os.walk(top):
+    inside = os.path.realpath(top)
+    closed: list[OSError] = []
+    for folder, folders, names in os.walk(top, onerror=closed.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            file = Path(folder) / name
-            if name.startswith("."):
-                continue
-            if file.is_symlink() and not file.resolve().is_relative_to(inside):
-                yield Skipped(str(file), "a link that leads out of the folder")
-            elif file.is_file():
-                yield str(file)
+        links = (name for name in folders if (Path(folder) / name).is_symlink())  # the walk does not enter them
+        for name in sorted([*names, *links]):
+            if not name.startswith("."):
+                yield from _entry(Path(folder) / name, inside)
+    for problem in closed:
+        yield Skipped(_printable(str(problem.filename)), problem.strerror or str(problem))
+
+
+def _entry(file: Path, inside: str) -> Iterator[str | Skipped]:
+    """What stands in a folder under one name: a file, a reason to skip it, or nothing for us (a pipe, a device)."""
+    if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(inside):
+        yield Skipped(_printable(str(file)), "a link that leads out of the folder")
+    elif file.is_symlink() and not file.exists():
+        yield Skipped(_printable(str(file)), "a link to nothing")
+    elif file.is_file():
+        yield _named(file)
+
+
+def _named(file: Path) -> str | Skipped:
+    """A file's name, which becomes its source; one that is no Unicode can be neither stored nor printed."""
+    name = str(file)
+    return name if name == _printable(name) else Skipped(_printable(name), "its name is not valid UTF-8")
+
+
+def _printable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def read_file(path: str, content: bytes) -> tuple[list[Document], list[Skipped]]:
@@ -92,7 +111,9 @@ def decode(content: bytes) -> str:
 
 
 def _clean(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\0", "\ufffd")
+    """One kind of line end, and no character that cannot be stored: NUL and lone surrogates (JSON's \\ud800)."""
+    plain = text.replace("\r\n", "\n").replace("\0", "\ufffd")
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _read_text(path: str, text: str) -> tuple[list[Document], list[Skipped]]:
@@ -105,35 +126,72 @@ def _read_markdown(path: str, text: str) -> tuple[list[Document], list[Skipped]]
 
 def markdown_sections(text: str) -> tuple[Section, ...]:
     """The sections of a Markdown text with their heading paths; `#` inside code fences is no heading."""
-    fences = [match.start() for match in _FENCE.finditer(text)]
-    marks = [m for m in _HEADING.finditer(text) if sum(at < m.start() for at in fences) % 2 == 0]
-    sections: list[Section] = []
-    if not marks or marks[0].start() > 0:
-        sections.append(Section(0, marks[0].start() if marks else len(text)))
+    starts: list[tuple[int, tuple[str, ...]]] = [(0, ())]
     path: list[str] = []
-    for mark, after in zip(marks, [*marks[1:], None], strict=True):
-        level = len(mark[1])
-        path = [*path[: level - 1], *[""] * (level - 1 - len(path)), mark[2]]
-        end = after.start() if after else len(text)
-        sections.append(Section(mark.start(), end, tuple(part for part in path if part)))
-    return tuple(section for section in sections if section.start < section.end)
+    for at, level, words in _markdown_headings(text):
+        path = _path_with(path, level - 1, words)
+        starts.append((at, tuple(part for part in path if part)))
+    return _sections(starts, len(text))
+
+
+def _markdown_headings(text: str) -> Iterator[tuple[int, int, str]]:
+    """(offset, level, words) of the headings, by CommonMark's rules for fences and closing signs."""
+    fence = ""
+    for mark in _MARK.finditer(text):
+        if fence:
+            closing = mark["fence"] or ""
+            if closing.startswith(fence) and not mark["info"].strip():
+                fence = ""
+        elif mark["fence"]:
+            if mark["fence"][0] == "~" or "`" not in mark["info"]:  # "```like this```" is code within a line
+                fence = mark["fence"]
+        else:
+            words = mark["words"].strip(" \t")
+            open_end = words.rstrip("#")
+            if not open_end or open_end[-1] in " \t":  # "# C ##" is C, "# C#" is C#
+                words = open_end.strip(" \t")
+            if words:
+                yield mark.start("level"), len(mark["level"]), words
+
+
+def _path_with(path: list[str], depth: int, words: str) -> list[str]:
+    """A heading path after a heading at `depth`; levels that the author left out stay empty."""
+    return [*path[:depth], *[""] * (depth - len(path)), words]
+
+
+def _sections(starts: list[tuple[int, tuple[str, ...]]], length: int) -> tuple[Section, ...]:
+    ends = [start for start, _ in starts[1:]] + [length]
+    found = (Section(start, end, path) for (start, path), end in zip(starts, ends, strict=True))
+    return tuple(section for section in found if section.start < section.end)
 
 
 def _read_html(path: str, text: str) -> tuple[list[Document], list[Skipped]]:
     try:
         from bs4 import BeautifulSoup
+        from bs4.builder import ParserRejectedMarkup
     except ModuleNotFoundError:
         raise Unreadable("reading HTML needs a package; run: pip install 'reasonir-agent[docs]'") from None
-    soup = BeautifulSoup(text, "html.parser")
-    for hidden in soup(["script", "style", "noscript", "template", "svg"]):
-        hidden.decompose()
-    title = soup.title.get_text(" ", strip=True) if soup.title else ""
-    writer = _PlainText(title)
-    writer.walk(soup.body or soup)
-    plain, sections = writer.result()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice for programmers: "this looks like XML", "this looks like a URL"
+            soup = BeautifulSoup(text, "html.parser")
+        plain, sections = _html_text(soup)
+    except ParserRejectedMarkup:
+        raise Unreadable("is no valid HTML") from None
+    except RecursionError:
+        raise Unreadable("its HTML is nested too deeply") from None
     if not plain.strip():
         raise Unreadable("holds no text")
     return [Document(path, plain, sections)], []
+
+
+def _html_text(soup: Any) -> tuple[str, tuple[Section, ...]]:
+    for hidden in soup(["script", "style", "noscript", "template", "svg"]):
+        hidden.decompose()
+    title = " ".join(soup.title.extract().get_text().split()) if soup.title else ""
+    writer = _PlainText(title)
+    writer.walk(soup.body or soup)
+    return writer.result()
 
 
 class _PlainText:
@@ -142,8 +200,8 @@ class _PlainText:
     def __init__(self, title: str) -> None:
         self._parts: list[str] = []
         self._length = 0
+        self._title = title
         self._path: list[str] = [title] if title else []
-        self._has_title = bool(title)
         self._sections: list[tuple[int, tuple[str, ...]]] = [(0, tuple(self._path))]
 
     def walk(self, node: Any) -> None:
@@ -155,24 +213,25 @@ class _PlainText:
                 continue
             if name in _BLOCKS:
                 self._break()
-            if re.fullmatch(r"h[1-6]", name):
-                self._heading(int(name[1]), child.get_text(" ", strip=True))
+            first, start = len(self._parts), self._length
             self._preformatted(child) if name == "pre" else self.walk(child)
+            if re.fullmatch(r"h[1-6]", name):
+                self._heading(int(name[1]), " ".join("".join(self._parts[first:]).split()), start)
             if name in _BLOCKS:
                 self._break()
 
     def result(self) -> tuple[str, tuple[Section, ...]]:
         text = "".join(self._parts).rstrip() + "\n"
-        ends = [start for start, _ in self._sections[1:]] + [len(text)]
-        found = (Section(start, end, path) for (start, path), end in zip(self._sections, ends, strict=True))
-        return text, tuple(section for section in found if section.start < section.end)
+        return text, _sections(self._sections, len(text))
 
-    def _heading(self, level: int, words: str) -> None:
-        depth = level - 1 + self._has_title
-        if level == 1 and self._path[:1] == [words]:
-            return  # the page's title, said again
-        self._path = [*self._path[:depth], words]
-        self._sections.append((self._length, tuple(self._path)))
+    def _heading(self, level: int, words: str, start: int) -> None:
+        if not words:
+            return
+        if level == 1 and words == self._title:  # the page's title, said again
+            self._path = [words]
+        else:
+            self._path = _path_with(self._path, level - 1 + bool(self._title), words)
+        self._sections.append((start, tuple(part for part in self._path if part)))
 
     def _inline(self, text: str) -> None:
         words = re.sub(r"\s+", " ", text)
@@ -217,15 +276,15 @@ def _read_jsonl(path: str, text: str) -> tuple[list[Document], list[Skipped]]:
 def _record(path: str, number: int, line: str) -> Document:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unreadable("is not valid JSON") from None
     if not isinstance(record, dict) or not isinstance(record.get("text"), str) or not record["text"].strip():
         raise Unreadable('is no record {"id": ..., "text": ...} with a text')
-    one = next((record[key] for key in ("id", "_id", "doc_id") if key in record), number)
+    one = next((record[key] for key in ("id", "_id", "doc_id") if record.get(key) is not None), number)
     title = record.get("title")
-    text = _clean(record["text"]).encode("utf-8", "replace").decode()
-    heading = (title,) if isinstance(title, str) and title.strip() else ()
-    return Document(f"{path}#id={one}", text, (Section(0, len(text), heading),))
+    text = _clean(record["text"])
+    heading = (_clean(title).strip(),) if isinstance(title, str) and title.strip() else ()
+    return Document(f"{path}#id={_clean(str(one))}", text, (Section(0, len(text), heading),))
 
 
 _READERS: Final[dict[str, Callable[[str, str], tuple[list[Document], list[Skipped]]]]] = {

@@ -1,7 +1,8 @@
 """Documents into passages: by the encoder's own tokens, at sentences and paragraphs, with overlap.
 
 Invariants (held by property tests): a passage's text is `document.text[start:end]`; everything but white space is in a
-passage; no passage is longer than the limit; passages never cross a section.
+passage; no passage is longer than the limit; passages never cross a section. A heading path travels with its passages
+to the encoder, so it is kept short, and a long one takes its room from the passages.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reasonir_agent.sentences import sentence_spans
+from reasonir_agent.sentences import sentence_spans, trimmed
 from reasonir_agent.types import Document, Passage, Section
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 _CHARACTERS_PER_TOKEN: Final = 2  # a safe first guess for cutting what has no sentences
+_CHARACTERS_COUNTED: Final = 64  # for each token of the limit; beyond, a text is cut before it is counted
+_HEADING_CHARACTERS: Final = 120  # of one heading; some pages put a paragraph into <h1>
+_HEADING_TOKENS: Final = 24  # of a heading path that has room in the window beside a full passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,23 @@ def split_document(document: Document, count: CountTokens, settings: SplitSettin
     sections = document.sections or (Section(0, len(document.text)),)
     passages: list[Passage] = []
     for section in sections:
-        heading = " > ".join(section.heading)
-        for start, end in _split_section(document.text, section, count, settings):
+        heading = " > ".join(map(_shortened, section.heading))
+        for start, end in _split_section(document.text, section, count, _beside(heading, count, settings)):
             passages.append(Passage.make(document.source, start, end, document.text[start:end], heading))
     return passages
+
+
+def _shortened(heading: str) -> str:
+    return heading if len(heading) <= _HEADING_CHARACTERS else heading[: _HEADING_CHARACTERS - 1] + "…"
+
+
+def _beside(heading: str, count: CountTokens, settings: SplitSettings) -> SplitSettings:
+    """The limits for passages that are encoded with this heading path; at least half of the usual ones."""
+    beyond = count([heading])[0] - _HEADING_TOKENS if heading else 0
+    if beyond <= 0:
+        return settings
+    tokens = max(settings.tokens // 2, settings.tokens - beyond)
+    return SplitSettings(tokens, min(settings.overlap, tokens // 4))
 
 
 def _split_section(
@@ -64,7 +81,8 @@ def _split_section(
         first, second, *rest = pieces
         if first[2] + second[2] <= settings.tokens:  # a heading travels with the sentence that it heads
             pieces = [(first[0], second[1], first[2] + second[2]), *rest]
-    yield from _packed(pieces, settings)
+    packs = list(_packed(pieces, settings))
+    yield from ((pieces[first][0], pieces[last][1]) for first, last in _fitting(text, pieces, packs, count, settings))
 
 
 def _is_heading_line(text: str, piece: tuple[int, int, int], section: Section) -> bool:
@@ -73,20 +91,22 @@ def _is_heading_line(text: str, piece: tuple[int, int, int], section: Section) -
 
 def _bounded(text: str, spans: list[tuple[int, int]], count: CountTokens, most: int) -> list[tuple[int, int, int]]:
     """Sentences as (start, end, tokens), those beyond the limit cut in pieces."""
-    counts = count([text[start:end] for start, end in spans]) if spans else []
+    short = [span for span in spans if span[1] - span[0] <= most * _CHARACTERS_COUNTED]
+    counts = dict(zip(short, count([text[start:end] for start, end in short]) if short else [], strict=True))
     pieces: list[tuple[int, int, int]] = []
-    for (start, end), tokens in zip(spans, counts, strict=True):
-        if tokens <= most:
-            pieces.append((start, end, tokens))
-        else:
-            pieces += _halves(text, start, end, count, most)
+    for start, end in spans:
+        tokens = counts.get((start, end), most + 1)
+        pieces += [(start, end, tokens)] if tokens <= most else _halves(text, start, end, count, most)
     return pieces
 
 
 def _halves(text: str, start: int, end: int, count: CountTokens, most: int) -> list[tuple[int, int, int]]:
     """Cut what has no sentences near its middle, at white space where there is some, until every piece fits."""
+    start, end = trimmed(text, start, end)
+    if start == end:
+        return []
     piece = text[start:end]
-    tokens = count([piece])[0] if len(piece) <= most * 64 else most + 1
+    tokens = count([piece])[0] if len(piece) <= most * _CHARACTERS_COUNTED else most + 1
     if tokens <= most or len(piece) < 2:
         return [(start, end, tokens)]
     middle = len(piece) // 2 if len(piece) <= 4 * most * _CHARACTERS_PER_TOKEN else most * _CHARACTERS_PER_TOKEN
@@ -105,17 +125,34 @@ def _halves(text: str, start: int, end: int, count: CountTokens, most: int) -> l
 
 
 def _packed(pieces: list[tuple[int, int, int]], settings: SplitSettings) -> Iterator[tuple[int, int]]:
-    """Join sentences into passages of up to the limit; the last ones of a passage begin the next."""
+    """First and last sentence of passages of up to the limit; the last ones of a passage begin the next."""
     first = 0
     while first < len(pieces):
         last, total = first, pieces[first][2]
         while last + 1 < len(pieces) and total + pieces[last + 1][2] <= settings.tokens:
             last += 1
             total += pieces[last][2]
-        yield pieces[first][0], pieces[last][1]
+        yield first, last
         if last + 1 == len(pieces):
             return
         first = _next_start(pieces, first, last, settings)
+
+
+def _fitting(
+    text: str,
+    pieces: list[tuple[int, int, int]],
+    packs: list[tuple[int, int]],
+    count: CountTokens,
+    settings: SplitSettings,
+) -> Iterator[tuple[int, int]]:
+    """The packs, halved where they are too long: a tokenizer may count the white space between sentences too."""
+    counts = count([text[pieces[first][0] : pieces[last][1]] for first, last in packs]) if packs else []
+    for (first, last), tokens in zip(packs, counts, strict=True):
+        if tokens <= settings.tokens or first == last:
+            yield first, last
+        else:
+            middle = (first + last) // 2
+            yield from _fitting(text, pieces, [(first, middle), (middle + 1, last)], count, settings)
 
 
 def _next_start(pieces: list[tuple[int, int, int]], first: int, last: int, settings: SplitSettings) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from reasonir_agent.encoder.known import KnownEncoder, known_encoder
 from reasonir_agent.encoder.template import DEFAULT_INSTRUCTION, EMBED_MARKER, REASONIR_QUERY
-from reasonir_agent.errors import CheckpointError
+from reasonir_agent.errors import CheckpointError, boundary
 
 _DECODERS: Final = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text"})
 _POOLING: Final = {
@@ -22,6 +22,9 @@ _POOLING: Final = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_lasttoken": "last",
 }
+_NO_WINDOW: Final = 1 << 31
+"""transformers writes 1e30 for a tokenizer without a limit."""
+
 _PICKLED: Final = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
@@ -58,7 +61,12 @@ class Checkpoint:
     @property
     def dim(self) -> int:
         """Length of a vector."""
-        return int(self.config.get("hidden_size") or self.config.get("n_embd") or 0)
+        width = self.config.get("hidden_size") or self.config.get("n_embd")
+        if not isinstance(width, int):
+            raise CheckpointError(
+                f"{self.folder}/config.json names no hidden_size; {self.architecture!r} is no encoder that we load"
+            )
+        return width
 
 
 def read_checkpoint(folder: Path, known: KnownEncoder | None = None) -> Checkpoint:
@@ -115,10 +123,7 @@ def _from_own_files(
     settings = _json(folder / "config_sentence_transformers.json", optional=True)
     prompts = settings.get("prompts") or {}
     decoder = architecture in _DECODERS
-    limits = [
-        longest,
-        int(_json(folder / "sentence_bert_config.json", optional=True).get("max_seq_length") or 0),
-    ]
+    limits = [longest, _own_window(folder)]
     if architecture in ("roberta", "xlm-roberta", "camembert"):
         limits[0] = max(0, longest - 2)  # their positions start at the padding index + 1
     query = str(prompts.get("query") or "")
@@ -138,6 +143,18 @@ def _from_own_files(
     )
 
 
+def _own_window(folder: Path) -> int:
+    """The window that a folder was saved with; 0 where it names none.
+
+    sentence-transformers kept it in a file of its own and, from version 6, keeps it with the tokenizer.
+    """
+    for name, key in (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
+        found = _json(folder / name, optional=True).get(key)
+        if isinstance(found, int) and 0 < found < _NO_WINDOW:
+            return found
+    return 0
+
+
 def _instruction_of(prompt: str) -> str:
     before, after = REASONIR_QUERY.split("{instruction}")
     return prompt.removeprefix(before).removesuffix(after) or DEFAULT_INSTRUCTION
@@ -148,13 +165,15 @@ def _pooling(folder: Path) -> tuple[str, bool]:
     if not modules_file.is_file():
         return "mean", True
     pooling, pool_prefix = "mean", True
-    for module in json.loads(modules_file.read_text(encoding="utf-8")):
-        kind = str(module.get("type", "")).rsplit(".", 1)[-1]
+    with boundary(CheckpointError, f"reading {modules_file}"):
+        modules = [(str(module["type"]), str(module["path"])) for module in json.loads(modules_file.read_bytes())]
+    for name, path in modules:
+        kind = name.rsplit(".", 1)[-1]
         if kind in ("Transformer", "Normalize"):
             continue
         if kind != "Pooling":
             raise CheckpointError(f"{folder} uses the module {kind!r}; we load Transformer, Pooling and Normalize")
-        settings = _json(folder / module["path"] / "config.json")
+        settings = _json(folder / path / "config.json")
         pooling, pool_prefix = _pooling_mode(folder, settings), bool(settings.get("include_prompt", True))
     return pooling, pool_prefix
 

@@ -28,7 +28,7 @@ from reasonir_agent.encoder.remote import RemoteBackend
 from reasonir_agent.encoder.template import prefix, task_instruction
 from reasonir_agent.encoder.tokens import TextTokenizer, Tokens, well_formed
 from reasonir_agent.encoder.windows import RULE, cut, windows
-from reasonir_agent.errors import EncoderError, InputError
+from reasonir_agent.errors import CheckpointError, EncoderError, InputError, boundary
 
 if TYPE_CHECKING:
     from reasonir_agent.encoder.torch_backbone import TorchBackbone
@@ -40,6 +40,8 @@ _DTYPES: Final = ("auto", "float32", "bfloat16", "float16")
 _TOKENS_PER_BATCH: Final = {"cpu": 2048, "cuda": 65536, "mps": 8192}
 _SMALL_WORK: Final = 24_000
 """Tokens up to which NumPy is done before torch would be imported."""
+LONGEST_QUERY: Final = 1_000_000
+"""Characters. A book passed as a question is refused before minutes are spent on tokenising it."""
 
 
 class EncoderWarning(UserWarning):
@@ -182,7 +184,7 @@ class ReasonIREncoder:
         return 0.0 if self._tokenizer is None else self._tokenizer.unknown_share(texts)
 
     def _encode(self, texts: Sequence[str], text_prefix: str, *, is_query: bool) -> FloatMatrix:
-        _check_texts(texts)
+        _check_texts(texts, longest=LONGEST_QUERY if is_query else None)
         places: dict[str, list[int]] = {}
         for number, text in enumerate(texts):
             if text and not text.isspace():
@@ -193,7 +195,7 @@ class ReasonIREncoder:
             found = self._encode_distinct(distinct, text_prefix, is_query=is_query)
         for text, vector in zip(distinct, found, strict=True):
             vectors[places[text]] = vector
-        self._count_empty(texts, vectors, distinct)
+        self._count_empty(texts, vectors, places)
         return vectors
 
     def _encode_distinct(self, texts: list[str], text_prefix: str, *, is_query: bool) -> FloatMatrix:
@@ -217,12 +219,12 @@ class ReasonIREncoder:
         rows: list[Row] = []
         cut_short = 0
         for number, tokens in enumerate(split):
+            if not is_query and (not tokens.whole or len(tokens) > self.window):
+                cut_short += 1
             if not tokens.body:
                 continue
             pool_from = 0 if self._pool_prefix or not text_prefix else len(tokens.head)
             sequences = windows(tokens, self.window) if is_query else [cut(tokens, self.window)]
-            if not is_query and len(sequences[0]) < len(tokens.head) + len(tokens.body) + len(tokens.tail):
-                cut_short += 1
             owners += [number] * len(sequences)
             rows += [Row(ids, pool_from) for ids in sequences]
         if cut_short:
@@ -261,7 +263,8 @@ class ReasonIREncoder:
         assert self._checkpoint is not None
         if self._light is None:
             checkpoint = self._checkpoint
-            self._light = numpy_bert.NumpyBert(checkpoint.weights[0], checkpoint.config, checkpoint.pooling)
+            with boundary(CheckpointError, f"loading the weights in {checkpoint.folder}"):
+                self._light = numpy_bert.NumpyBert(checkpoint.weights[0], checkpoint.config, checkpoint.pooling)
         return self._light
 
     def _heavy_backbone(self) -> TorchBackbone:
@@ -273,10 +276,11 @@ class ReasonIREncoder:
             self._budget = _TOKENS_PER_BATCH.get(self._torch.device.type, 8192)
         return self._torch
 
-    def _count_empty(self, texts: Sequence[str], vectors: Any, distinct: list[str]) -> None:
-        empty = int((~vectors.any(axis=1)).sum())
+    def _count_empty(self, texts: Sequence[str], vectors: Any, places: dict[str, list[int]]) -> None:
+        filled = vectors.any(axis=1)
+        empty = int((~filled).sum())
         self.counters.empty += empty
-        self.counters.duplicates += len(texts) - empty - len(distinct)
+        self.counters.duplicates += int(filled.sum()) - sum(bool(filled[numbers[0]]) for numbers in places.values())
         if empty:
             warnings.warn(
                 f"{empty} of {len(texts)} texts are empty for this encoder and got zero vectors",
@@ -303,9 +307,15 @@ class ReasonIREncoder:
         )
 
 
-def _check_texts(texts: Sequence[str]) -> None:
+def _check_texts(texts: Sequence[str], *, longest: int | None) -> None:
     if isinstance(texts, str):
         raise InputError(f"expected a list of texts, got one text ({texts[:40]!r}); put it into a list")
+    if not hasattr(texts, "__len__"):
+        raise InputError(f"expected a list of texts, got {type(texts).__name__}")
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"expected texts, got {type(text).__name__} at position {number}")
+        if longest is not None and len(text) > longest:
+            raise InputError(
+                f"a query may have up to {longest:,} characters, got {len(text):,}; pass the question, not a file"
+            )

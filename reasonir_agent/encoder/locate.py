@@ -60,10 +60,9 @@ def locate(model: str | Path) -> Located:
         CheckpointError: the folder is no checkpoint, or the hub could not give one.
         MissingExtra: the weights package of the local default is not installed.
     """
-    path = Path(model)
-    if path.exists():
-        return Located(_checkpoint_folder(path), str(model), known_encoder(str(model)))
-    name = str(model)
+    path, name = Path(model), str(model)
+    if _exists(path):
+        return Located(_checkpoint_folder(path), name, None)  # its own files decide, whatever the folder is called
     row = known_encoder(name)
     if row is not None and row.name == "minilm":
         return Located(minilm_folder(), row.name, row)
@@ -73,7 +72,7 @@ def locate(model: str | Path) -> Located:
         return Located(_from_hub(name), name, None)
     names = ", ".join(row.name for row in KNOWN_ENCODERS)
     raise InputError(
-        f"unknown encoder {name!r}: it is no existing folder, none of {names}, and no hub name (owner/name)"
+        f"unknown encoder {name[:200]!r}: it is no existing folder, none of {names}, and no hub name (owner/name)"
     )
 
 
@@ -90,6 +89,13 @@ def minilm_folder() -> Path:
     return folder
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for any path
+        return False
+
+
 def _checkpoint_folder(path: Path) -> Path:
     if not path.is_dir():
         raise CheckpointError(f"expected a folder with config.json and *.safetensors, got the file {str(path)!r}")
@@ -101,8 +107,17 @@ def _checkpoint_folder(path: Path) -> Path:
 def _from_hub(hub_id: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
     except ModuleNotFoundError as cause:
         raise missing_extra("encoder", f"fetching {hub_id} from the model hub", cause) from cause
     with boundary(CheckpointError, f"fetching the encoder {hub_id!r} from the model hub"):
-        folder = Path(snapshot_download(hub_id, allow_patterns=list(HUB_PATTERNS)))
+        try:
+            folder = Path(snapshot_download(hub_id, allow_patterns=list(HUB_PATTERNS)))
+        except RepositoryNotFoundError as cause:
+            raise InputError(f"the model hub has no model {hub_id!r}, or shows it only after `hf auth login`") from cause
+        except LocalEntryNotFoundError as cause:
+            raise CheckpointError(
+                f"the encoder {hub_id!r} is not on this machine and the model hub cannot be reached; "
+                "check the connection, or give a folder"
+            ) from cause
     return _checkpoint_folder(folder)

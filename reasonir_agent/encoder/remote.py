@@ -12,7 +12,7 @@ import numpy as np
 
 from reasonir_agent.encoder.known import KnownEncoder, known_encoder
 from reasonir_agent.encoder.pooling import normalised
-from reasonir_agent.errors import EncoderError, InputError, boundary
+from reasonir_agent.errors import EncoderError, InputError, boundary, redact
 
 if TYPE_CHECKING:
     from reasonir_agent.types import FloatMatrix
@@ -41,7 +41,8 @@ class RemoteBackend:
 
         self.model = model
         self.known: KnownEncoder | None = known_encoder(model)
-        self._base_url = base_url
+        self._base_url = redact(base_url)
+        self._api_key = api_key
         self._client = OpenAI(base_url=base_url, api_key=api_key or "none", timeout=120.0, max_retries=3)
         self.dim = 0
         self.dim = self.encode([_PROBE]).shape[1]
@@ -58,10 +59,15 @@ class RemoteBackend:
         return normalised(np.concatenate(parts))
 
     def _request(self, texts: list[str]) -> FloatMatrix:
-        with boundary(EncoderError, f"encoding with {self.model!r} at {self._base_url}"):
-            reply = self._client.embeddings.create(model=self.model, input=texts, encoding_format="float")
-            ordered = sorted(reply.data, key=lambda item: item.index)
-            vectors: FloatMatrix = np.asarray([item.embedding for item in ordered], dtype=np.float32)
+        try:
+            with boundary(EncoderError, f"encoding with {self.model!r} at {self._base_url}"):
+                reply = self._client.embeddings.create(model=self.model, input=texts, encoding_format="float")
+                ordered = sorted(reply.data, key=lambda item: item.index)
+                vectors: FloatMatrix = np.asarray([item.embedding for item in ordered], dtype=np.float32)
+        except EncoderError as failed:
+            if self._api_key and self._api_key in str(failed):  # some servers repeat a refused key, of whatever shape
+                raise EncoderError(str(failed).replace(self._api_key, "[secret]")) from failed.__cause__
+            raise
         if vectors.ndim != 2 or len(vectors) != len(texts):
             raise EncoderError(f"{self.model!r} at {self._base_url} gave {len(vectors)} vectors for {len(texts)} texts")
         if self.dim and vectors.shape[1] != self.dim:

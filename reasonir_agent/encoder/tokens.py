@@ -19,6 +19,9 @@ from reasonir_agent.errors import CheckpointError, boundary
 LONGEST_TOKEN: Final = 64
 """Characters a token may span on average before a cut in characters could reach into the window."""
 
+_READABLE: Final = "a 1 中"
+"""Something that every tokenizer has a token for."""
+
 
 def well_formed(text: str) -> str:
     """`text` with lone surrogates replaced by U+FFFD; every other text unchanged, byte for byte."""
@@ -33,12 +36,17 @@ def well_formed(text: str) -> str:
 class Tokens:
     """One text as the encoder reads it: `head` (special tokens and prefix), `body` (the text), `tail`.
 
-    The three are kept apart so that a long body can be cut or read in windows, each with head and tail.
+    The three are kept apart so that a long body can be cut or read in windows, each with head and tail. `whole` is
+    False when the text was longer than was read.
     """
 
     head: list[int]
     body: list[int]
     tail: list[int]
+    whole: bool = True
+
+    def __len__(self) -> int:
+        return len(self.head) + len(self.body) + len(self.tail)
 
 
 class TextTokenizer:
@@ -57,6 +65,7 @@ class TextTokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._unknown = self._unknown_id()
+        self._before, self._after = _specials_around(self._tokenizer.encode(_READABLE))
 
     def split(self, texts: Sequence[str], prefix: str, *, longest: int | None = None) -> list[Tokens]:
         """Tokenise prefix + text for each text.
@@ -69,7 +78,10 @@ class TextTokenizer:
         limit = None if longest is None else longest * LONGEST_TOKEN
         encodings = self._tokenizer.encode_batch([prefix + text[:limit] for text in texts])
         before = self._leading(prefix)
-        return [self._parts(encoding, before) for encoding in encodings]
+        return [
+            self._parts(encoding, before, whole=limit is None or len(text) <= limit)
+            for text, encoding in zip(texts, encodings, strict=True)
+        ]
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text alone, without special tokens."""
@@ -87,15 +99,13 @@ class TextTokenizer:
 
     def _leading(self, prefix: str) -> int:
         """Tokens before the text: the prefix tokenised alone, with leading special tokens, without trailing ones."""
-        encoding = self._tokenizer.encode(prefix)
-        return len(encoding.ids) - _trailing(encoding)
+        return self._before + len(self._tokenizer.encode(prefix, add_special_tokens=False).ids)
 
-    @staticmethod
-    def _parts(encoding: Encoding, before: int) -> Tokens:
+    def _parts(self, encoding: Encoding, before: int, *, whole: bool) -> Tokens:
         ids = encoding.ids
-        after = len(ids) - _trailing(encoding)
+        after = len(ids) - self._after
         before = min(before, after)
-        return Tokens(ids[:before], ids[before:after], ids[after:])
+        return Tokens(ids[:before], ids[before:after], ids[after:], whole)
 
     def _unknown_id(self) -> int | None:
         for token in ("[UNK]", "<unk>"):
@@ -105,11 +115,12 @@ class TextTokenizer:
         return None
 
 
-def _trailing(encoding: Encoding) -> int:
-    """Special tokens at the end ([SEP], </s>); an encoding of nothing else has them all at the front but one."""
-    count = 0
-    for special in reversed(encoding.special_tokens_mask):
-        if not special or count == len(encoding.ids) - 1:
-            break
-        count += 1
-    return count
+def _specials_around(encoding: Encoding) -> tuple[int, int]:
+    """How many special tokens stand before a text ([CLS], <s>) and after it ([SEP], </s>).
+
+    Asked of a text that has tokens: nothing tells the two apart around an empty one, and Qwen has only the latter.
+    """
+    mask = encoding.special_tokens_mask
+    if 0 not in mask:
+        return len(mask), 0
+    return mask.index(0), mask[::-1].index(0)

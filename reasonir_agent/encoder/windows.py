@@ -23,9 +23,12 @@ MOST_WINDOWS: Final = 4096
 
 
 def cut(tokens: Tokens, window: int) -> list[int]:
-    """Ids of a document, cut to the window; head and tail stay."""
-    room = window - len(tokens.head) - len(tokens.tail)
-    return [*tokens.head, *tokens.body[: max(0, room)], *tokens.tail]
+    """Ids of a document, cut to the window; head and tail stay.
+
+    Raises:
+        InputError: the prefix leaves no room.
+    """
+    return [*tokens.head, *tokens.body[: _room(tokens, window)], *tokens.tail]
 
 
 def windows(tokens: Tokens, window: int) -> list[list[int]]:
@@ -34,11 +37,7 @@ def windows(tokens: Tokens, window: int) -> list[list[int]]:
     Raises:
         InputError: the prefix leaves no room, or the query is longer than any question.
     """
-    room = window - len(tokens.head) - len(tokens.tail)
-    if room < 1:
-        raise InputError(
-            f"the prefix takes {len(tokens.head)} of the window's {window} tokens and leaves no room for the text"
-        )
+    room = _room(tokens, window)
     if len(tokens.body) <= room:
         return [[*tokens.head, *tokens.body, *tokens.tail]]
     step = max(1, room - int(room * OVERLAP))
@@ -49,3 +48,13 @@ def windows(tokens: Tokens, window: int) -> list[list[int]]:
             "pass the question, not a file"
         )
     return [[*tokens.head, *tokens.body[start : start + room], *tokens.tail] for start in starts]
+
+
+def _room(tokens: Tokens, window: int) -> int:
+    """Tokens of the body that fit between head and tail."""
+    room = window - len(tokens.head) - len(tokens.tail)
+    if room < 1:
+        raise InputError(
+            f"the prefix takes {len(tokens.head)} of the window's {window} tokens and leaves no room for the text"
+        )
+    return room

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +26,15 @@ def read_questions(file: Path) -> list[GoldQuestion]:
         InputError: the file is missing, or a line is not as expected; the line is named.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").split("\n")  # not splitlines: JSON may hold U+2028 and the like
     except OSError as cause:
         raise InputError(f"the questions {str(file)!r} cannot be read: {cause.strerror}") from cause
+    except UnicodeDecodeError as cause:
+        raise InputError(f"the questions {str(file)!r} are not UTF-8: {cause.reason} at byte {cause.start}") from cause
     questions = [_question(file, n, line) for n, line in enumerate(lines, start=1) if line.strip()]
     if not questions:
         raise InputError(f"{file} holds no questions")
-    ids = [one.id for one in questions]
-    twice = sorted({one for one in ids if ids.count(one) > 1})
+    twice = [one for one, count in Counter(one.id for one in questions).items() if count > 1]
     if twice:
         raise InputError(f"{file} holds the id {twice[0]!r} twice")
     return questions
@@ -42,8 +44,8 @@ def _question(file: Path, number: int, line: str) -> GoldQuestion:
     try:
         record = json.loads(line)
         one, question, gold = record["id"], record["question"], record["gold_ids"]
-    except (ValueError, KeyError, TypeError) as cause:
+    except (ValueError, KeyError, TypeError, RecursionError) as cause:
         raise InputError(f'{file}:{number} must be {{"id", "question", "gold_ids"}}') from cause
-    if not isinstance(question, str) or not isinstance(gold, list):
+    if not isinstance(question, str) or not question.strip() or not isinstance(gold, list):
         raise InputError(f"{file}:{number}: question must be a text and gold_ids a list")
     return GoldQuestion(str(one), question, tuple(str(g) for g in gold))

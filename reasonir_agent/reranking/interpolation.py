@@ -7,6 +7,7 @@ question's mean; no passage is ever lost.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -38,7 +39,7 @@ def interpolate(hits: Sequence[Hit], scores: Sequence[float | None], *, weight: 
     failures = len(scores) - len(known)
     if not known or failures > USABLE_FAILURES * len(scores):
         return Reranked(list(hits), failures, usable=not hits)
-    mean = sum(known) / len(known)
+    mean = math.fsum(known) / len(known)  # exact, so that the order of the candidates decides nothing
     scored = []
     for hit, score in zip(hits, scores, strict=True):
         reranker = mean if score is None else score

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 PROMPT_VERSION: Final = "rerank-1"
+
+_DELIMITER: Final = re.compile(r"<(?=\s*/?\s*passage)", re.IGNORECASE)
 
 DEFAULT_CRITERIA: Final = (
     "A passage is relevant when it helps to reason towards the answer: it states the principle, mechanism, method, "
@@ -29,4 +32,4 @@ def messages(question: str, passage: str, *, criteria: str = DEFAULT_CRITERIA) -
 
 def neutral(passage: str) -> str:
     """A passage that cannot close its own delimiter."""
-    return passage.replace("</passage", "<\\/passage").replace("<passage", "<\\passage")
+    return _DELIMITER.sub(r"<\\", passage)

@@ -1,0 +1,5 @@
+"""ReasonIR for LlamaIndex: translation only. What is computed is computed in `reasonir_agent.encoder`."""
+
+from llama_index.embeddings.reasonir.base import ReasonIREmbedding
+
+__all__ = ["ReasonIREmbedding"]
