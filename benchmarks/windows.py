@@ -1,9 +1,10 @@
 """Which rule for queries beyond the window: nDCG@10 of the mean, the maximum and the first window, one run.
 
-    python benchmarks/windows.py DATA_SET [--queries FILE ...]
+    python benchmarks/windows.py DATA_SET [--queries FILE ...] [--split NAME]
 
 DATA_SET is a folder with corpus.jsonl {id, text}, queries.jsonl {id, text}, qrels.tsv (qid, docid, rel) and
-excluded.jsonl {id, excluded_ids}; each further --queries FILE is JSONL of {id, rewritten} for the same queries.
+excluded.jsonl {id, excluded_ids}; each further --queries FILE is JSONL of {id, rewritten} for the same queries; where it
+holds several sets, --split takes the lines of one ({split, id, rewritten}).
 Only queries longer than the window tell the rules apart; the table counts them.
 """
 
@@ -45,6 +46,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("data", type=Path)
     arguments.add_argument("--queries", type=Path, action="append", default=[])
+    arguments.add_argument("--split")
     arguments.add_argument("--encoder", default="minilm")
     given = arguments.parse_args()
     warnings.simplefilter("ignore")
@@ -60,7 +62,8 @@ def main() -> None:
     excluded = {one["id"]: set(one["excluded_ids"]) for one in lines(given.data / "excluded.jsonl")}
     sets = {"queries.jsonl": {one["id"]: one["text"] for one in lines(given.data / "queries.jsonl")}}
     for file in given.queries:
-        sets[file.name] = {one["id"]: one["rewritten"] for one in lines(file) if one["id"] in gains}
+        rows = [one for one in lines(file) if given.split in (None, one.get("split"))]
+        sets[file.name] = {str(one["id"]): one["rewritten"] for one in rows if str(one["id"]) in gains}
 
     print(
         f"{'queries':34} {'n':>4} {'long':>5}  {'mean':>6} {'maximum':>8} {'first':>6}   (nDCG@10; long ones alone below)"

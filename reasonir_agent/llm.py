@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -34,6 +35,8 @@ Parsed = TypeVar("Parsed", bound=BaseModel)
 ATTEMPTS: Final = 2
 """How often a structured reply is asked for: once, and once more with the error told to the model."""
 
+_BEGINNING: Final = re.compile(r'\{(?=\s*["}])')
+_MOST_FAILURES: Final = 100  # each costs time in proportion to the text; prose has a few braces, garbage thousands
 _LADDER: Final = ("json_schema", "json_object", "plain")
 
 
@@ -237,19 +240,21 @@ def _objects(text: str) -> list[dict[str, Any]]:
     """Every outermost JSON object in a text, up to one that was begun and never ends."""
     decoder = json.JSONDecoder()
     found: list[dict[str, Any]] = []
-    at = text.find("{")
-    while at != -1:
+    failures = 0
+    start = _BEGINNING.search(text)
+    while start and failures < _MOST_FAILURES:
+        end = start.end()
         try:
-            value, end = decoder.raw_decode(text, at)
+            value, end = decoder.raw_decode(text, start.start())
         except json.JSONDecodeError as fault:
             if fault.pos >= len(text) or fault.msg.startswith("Unterminated"):
                 break  # cut off: what stands inside is a part, not the reply
-            end = at + 1
+            failures += 1
         except (ValueError, RecursionError):  # a number of thousands of digits, braces without end
             break
         else:
             found.append(value)
-        at = text.find("{", end)
+        start = _BEGINNING.search(text, end)
     return found
 
 

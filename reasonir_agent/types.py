@@ -232,7 +232,7 @@ class Encoder(Protocol):
 
     @property
     def abstain_below(self) -> float | None:
-        """Cosine under which nothing found is an answer; None where it was never calibrated."""
+        """Cosine under which the best of 100 passages is no evidence; None where it was never calibrated."""
         ...
 
     def encode_queries(self, texts: Sequence[str], /) -> FloatMatrix:

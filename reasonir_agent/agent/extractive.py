@@ -97,7 +97,7 @@ def _can_answer(piece: str, hit: Hit) -> bool:
     """Neither a scrap, nor a heading, nor a question."""
     words = piece.strip()
     is_heading = words.startswith("#") or words == hit.passage.heading.rsplit(" > ", 1)[-1]
-    return len(words) >= _SHORTEST and not is_heading and not words.endswith(("?", "？"))  # noqa: RUF001
+    return len(words) >= _SHORTEST and not is_heading and not words.endswith(("?", "？"))
 
 
 def _bonus(one: _Candidate, chosen: Sequence[_Candidate], candidates: Sequence[_Candidate]) -> float:

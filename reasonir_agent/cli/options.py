@@ -9,14 +9,14 @@ import typer
 
 StoreOption = Annotated[
     Path | None,
-    typer.Option("--store", help="Folder of the store [default: $REASONIR_STORE or ./.reasonir]."),
+    typer.Option("--store", help="Folder of the store (default: $REASONIR_STORE or ./.reasonir)."),
 ]
 EncoderOption = Annotated[
     str | None,
-    typer.Option("--encoder", help="Folder, known name or hub name [default: the store's, or minilm]."),
+    typer.Option("--encoder", help="Folder, known name or hub name (default: the store's, or minilm)."),
 ]
 LlmOption = Annotated[
-    str | None, typer.Option("--llm", help="Chat model as provider:model [default: $REASONIR_LLM, or none].")
+    str | None, typer.Option("--llm", help="Chat model as provider:model (default: $REASONIR_LLM, or none).")
 ]
-KOption = Annotated[int | None, typer.Option("-k", help="Number of passages [default: 8].")]
+KOption = Annotated[int | None, typer.Option("-k", help="Number of passages (default: 8).")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object to stdout.")]

@@ -37,7 +37,8 @@ def clean(text: str) -> str:
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on stdout; what `clean` removes elsewhere is escaped, and so no terminal acts on it."""
     text = json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "replace").decode()
-    sys.stdout.write("".join(c if c == "\n" or clean(c) == c else json.dumps(c)[1:-1] for c in text) + "\n")
+    escaped = {ord(c): json.dumps(c)[1:-1] for c in set(text) if clean(c) != c}
+    sys.stdout.write(text.translate(escaped) + "\n")
 
 
 def note(text: str, *, style: str = "yellow") -> None:

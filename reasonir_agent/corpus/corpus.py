@@ -48,13 +48,16 @@ class Corpus:
         """Close the store's files."""
         self.store.close()
 
-    def index(self, paths: Sequence[str | Path], *, progress: Progress | None = None) -> IndexReport:
+    def index(self, paths: str | Path | Sequence[str | Path], *, progress: Progress | None = None) -> IndexReport:
         """Read, split and encode files and folders; a second run encodes only what changed.
+
+        Files under the paths that were indexed before and are gone are forgotten.
 
         Raises:
             InputError: a path is missing, or nothing could be read.
         """
-        return Indexer(self.store, self.encoder, progress=progress).run([str(path) for path in paths])
+        given = [paths] if isinstance(paths, str | Path) else paths
+        return Indexer(self.store, self.encoder, progress=progress).run([str(path) for path in given])
 
     def search(self, question: str, k: int = 8) -> list[Hit]:
         """The best passages for one question, by meaning and by words.

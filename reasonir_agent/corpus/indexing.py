@@ -7,6 +7,7 @@ one, so a run that was stopped goes on where it was.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -74,7 +75,6 @@ class IndexReport:
 @dataclass(slots=True)
 class _FileWork:
     path: str
-    root: str
     digest: str
     documents: list[tuple[Document, list[Passage]]]
 
@@ -99,21 +99,22 @@ class Indexer:
         """Index files and folders.
 
         Raises:
-            InputError: a path is missing, or nothing under the paths can be read.
+            InputError: a path is missing, or nothing under the paths can be read and nothing of them was indexed.
         """
         began = time.perf_counter()
-        found = {path: list(find_files(path)) for path in dict.fromkeys(paths)}
+        found = list(dict.fromkeys(entry for path in paths for entry in find_files(path)))  # roots may overlap
+        self._report.skipped += [entry for entry in found if isinstance(entry, Skipped)]
         before = self._store.database.file_digests()
-        present: set[str] = set()
-        for root, entries in found.items():
-            files = [entry for entry in entries if isinstance(entry, str)]
-            self._report.skipped += [entry for entry in entries if isinstance(entry, Skipped)]
-            present |= self._index_root(root, files, before)
-        self._remove_gone(found, present)
+        present = self._index_files([entry for entry in found if isinstance(entry, str)], before)
+        seen = {entry.path if isinstance(entry, Skipped) else entry for entry in found}
+        gone = [path for path in sorted(before.keys() - present) if _is_gone(path, paths, seen)]
+        if not present and not gone:
+            raise InputError(_nothing(paths, self._report.skipped))
+        self._remove(gone)
+        if not present:
+            self._report.warnings.append(f"{_nothing(paths, self._report.skipped)}; what was indexed there was removed")
         self._report.files = len(present)
         self._report.passages = self._store.database.count()[1]
-        if not present:
-            raise InputError(_nothing(paths, self._report.skipped))
         self._note_language()
         self._progress("building the indexes", 0, 1)
         self._store.refresh()
@@ -121,15 +122,15 @@ class Indexer:
         self._report.seconds = time.perf_counter() - began
         return self._report
 
-    def _index_root(self, root: str, files: list[str], before: dict[str, str]) -> set[str]:
-        """Index the files of one path; returns those that are now in the store."""
+    def _index_files(self, files: list[str], before: dict[str, str]) -> set[str]:
+        """Index files; returns those that are now in the store."""
         present: set[str] = set()
         waiting: list[_FileWork] = []
         passages = 0
         for number, path in enumerate(files):
             self._progress("reading", number, len(files))
             try:
-                work = self._read(path, root, before.get(path))
+                work = self._read(path, before.get(path))
             except (Unreadable, OSError) as problem:
                 reason = problem.strerror or str(problem) if isinstance(problem, OSError) else str(problem)
                 self._report.skipped.append(Skipped(path, reason))
@@ -147,7 +148,7 @@ class Indexer:
         self._progress("reading", len(files), len(files))
         return present
 
-    def _read(self, path: str, root: str, known_digest: str | None) -> _FileWork | None:
+    def _read(self, path: str, known_digest: str | None) -> _FileWork | None:
         """Read and split one file; None when nothing changed."""
         content = Path(path).read_bytes()
         digest = hashlib.sha256(self._recipe.encode() + b"\0" + content).hexdigest()
@@ -156,7 +157,7 @@ class Indexer:
         documents, skipped = read_file(path, content)
         self._report.skipped += skipped
         split = [(one, split_document(one, self._encoder.count_tokens, self._split)) for one in documents]
-        return _FileWork(path, root, digest, split)
+        return _FileWork(path, digest, split)
 
     def _commit(self, waiting: list[_FileWork]) -> None:
         """Encode the texts that have no vector yet, then commit file by file."""
@@ -178,7 +179,6 @@ class Indexer:
         before = set(self._store.database.passage_ids(work.path))
         self._store.database.replace_file(
             work.path,
-            work.root,
             work.digest,
             [(document, [(p, keys[p.encoded_text]) for p in some]) for document, some in work.documents],
         )
@@ -187,8 +187,7 @@ class Indexer:
         self._report.unchanged += len(after & before)
         self._report.removed += len(before - after)
 
-    def _remove_gone(self, found: dict[str, list[str | Skipped]], present: set[str]) -> None:
-        gone = [path for root in found for path in self._store.database.file_digests(root) if path not in present]
+    def _remove(self, gone: list[str]) -> None:
         for path in gone:
             self._report.removed += len(self._store.database.passage_ids(path))
         if gone:
@@ -216,7 +215,23 @@ class Indexer:
             )
 
 
+def _is_gone(path: str, roots: Sequence[str], seen: set[str]) -> bool:
+    """Whether a file that was indexed before can no longer be read where it was.
+
+    A hidden file that was once given by itself is not seen in its folder, and stays.
+    """
+    return any(_is_under(path, root) for root in roots) and (path in seen or not os.path.exists(path))  # noqa: PTH110
+
+
+def _is_under(path: str, root: str) -> bool:
+    """Whether a file stands at or under a path, by their names."""
+    folder, file = Path(os.path.normpath(root)), Path(os.path.normpath(path))
+    return file.is_relative_to(folder) and ".." not in file.relative_to(folder).parts
+
+
 def _nothing(paths: Sequence[str], skipped: list[Skipped]) -> str:
+    if not paths:
+        return "nothing to index: no file or folder was given"
     where = ", ".join(map(repr, paths))
     if not skipped:
         return f"nothing to index: {where} holds no files"

@@ -71,18 +71,20 @@ def _beside(heading: str, count: CountTokens, settings: SplitSettings) -> SplitS
     return SplitSettings(tokens, min(settings.overlap, tokens // 4))
 
 
-def _split_section(
-    text: str, section: Section, count: CountTokens, settings: SplitSettings
-) -> Iterator[tuple[int, int]]:
+def _split_section(text: str, section: Section, count: CountTokens, settings: SplitSettings) -> list[tuple[int, int]]:
     offset = section.start
     spans = [(offset + a, offset + b) for a, b in sentence_spans(text[section.start : section.end])]
     pieces = _bounded(text, spans, count, settings.tokens)
     if len(pieces) > 1 and _is_heading_line(text, pieces[0], section):
-        first, second, *rest = pieces
-        if first[2] + second[2] <= settings.tokens:  # a heading travels with the sentence that it heads
-            pieces = [(first[0], second[1], first[2] + second[2]), *rest]
-    packs = list(_packed(pieces, settings))
-    yield from ((pieces[first][0], pieces[last][1]) for first, last in _fitting(text, pieces, packs, count, settings))
+        start, end = pieces[0][0], pieces[1][1]
+        together = count([text[start:end]])[0]
+        if together <= settings.tokens:  # a heading travels with the sentence that it heads
+            pieces = [(start, end, together), *pieces[2:]]
+    found = list(_packed(pieces, settings))
+    if found and max(count([text[start:end] for start, end in found])) > settings.tokens:
+        # some tokenizers count the white space between sentences too; then every passage is counted as it grows
+        found = list(_packed(pieces, settings, lambda start, end: count([text[start:end]])[0] <= settings.tokens))
+    return found
 
 
 def _is_heading_line(text: str, piece: tuple[int, int, int], section: Section) -> bool:
@@ -124,43 +126,40 @@ def _halves(text: str, start: int, end: int, count: CountTokens, most: int) -> l
     return pieces + _halves(text, start, end, count, most)
 
 
-def _packed(pieces: list[tuple[int, int, int]], settings: SplitSettings) -> Iterator[tuple[int, int]]:
-    """First and last sentence of passages of up to the limit; the last ones of a passage begin the next."""
+def _packed(
+    pieces: list[tuple[int, int, int]],
+    settings: SplitSettings,
+    fits: Callable[[int, int], bool] = lambda start, end: True,
+) -> Iterator[tuple[int, int]]:
+    """Join sentences into passages of up to the limit; the last ones of a passage begin the next."""
     first = 0
     while first < len(pieces):
         last, total = first, pieces[first][2]
         while last + 1 < len(pieces) and total + pieces[last + 1][2] <= settings.tokens:
             last += 1
             total += pieces[last][2]
-        yield first, last
+        while last > first and not fits(pieces[first][0], pieces[last][1]):
+            last -= 1
+        yield pieces[first][0], pieces[last][1]
         if last + 1 == len(pieces):
             return
-        first = _next_start(pieces, first, last, settings)
+        first = _next_start(pieces, first, last, settings, fits)
 
 
-def _fitting(
-    text: str,
+def _next_start(
     pieces: list[tuple[int, int, int]],
-    packs: list[tuple[int, int]],
-    count: CountTokens,
+    first: int,
+    last: int,
     settings: SplitSettings,
-) -> Iterator[tuple[int, int]]:
-    """The packs, halved where they are too long: a tokenizer may count the white space between sentences too."""
-    counts = count([text[pieces[first][0] : pieces[last][1]] for first, last in packs]) if packs else []
-    for (first, last), tokens in zip(packs, counts, strict=True):
-        if tokens <= settings.tokens or first == last:
-            yield first, last
-        else:
-            middle = (first + last) // 2
-            yield from _fitting(text, pieces, [(first, middle), (middle + 1, last)], count, settings)
-
-
-def _next_start(pieces: list[tuple[int, int, int]], first: int, last: int, settings: SplitSettings) -> int:
+    fits: Callable[[int, int], bool],
+) -> int:
     start, carried = last + 1, 0
     following = pieces[last + 1][2]
     while start - 1 > first:
         carried += pieces[start - 1][2]
         if carried > settings.overlap or carried + following > settings.tokens:
+            break
+        if not fits(pieces[start - 1][0], pieces[last + 1][1]):
             break
         start -= 1
     return start

@@ -31,7 +31,7 @@ class KnownEncoder:
         licence: of the weights.
         commercial: whether that licence allows commercial use.
         languages: "en", "en+code" or "many".
-        abstain_below: cosine under which the best passage is no evidence (measured, see
+        abstain_below: cosine under which the best passage of a corpus of 100 is no evidence (measured, see
             `reasonir evaluate abstention`); None where it was never calibrated.
     """
 
@@ -64,7 +64,7 @@ KNOWN_ENCODERS: Final[tuple[KnownEncoder, ...]] = (
         dim=384,
         licence="Apache-2.0",
         commercial=True,
-        abstain_below=0.30,
+        abstain_below=0.305,
     ),
     KnownEncoder(
         name="reasonir-8b",

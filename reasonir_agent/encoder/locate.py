@@ -114,7 +114,9 @@ def _from_hub(hub_id: str) -> Path:
         try:
             folder = Path(snapshot_download(hub_id, allow_patterns=list(HUB_PATTERNS)))
         except RepositoryNotFoundError as cause:
-            raise InputError(f"the model hub has no model {hub_id!r}, or shows it only after `hf auth login`") from cause
+            raise InputError(
+                f"the model hub has no model {hub_id!r}, or shows it only after `hf auth login`"
+            ) from cause
         except LocalEntryNotFoundError as cause:
             raise CheckpointError(
                 f"the encoder {hub_id!r} is not on this machine and the model hub cannot be reached; "

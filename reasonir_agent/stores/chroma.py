@@ -59,6 +59,7 @@ class ChromaIndex:
             )
         stored = (self._collection.metadata or {}).get("reasonir:fingerprint")
         if stored != fingerprint:
+            self.close()
             raise EncoderMismatch(
                 f"the Chroma index in {folder or host} was made with the encoder {stored}, got {fingerprint}; "
                 "delete that folder, it is rebuilt from the store"
@@ -95,10 +96,10 @@ class ChromaIndex:
 
     def search(self, vector: FloatMatrix, k: int) -> list[tuple[str, float]]:
         """The k nearest of one vector [1, dim] as (id, cosine), best first; approximate."""
-        k = min(k, self._collection.count())
-        if k < 1:
-            return []
         with boundary(StoreError, "searching the Chroma index"):
+            k = min(k, self._collection.count())
+            if k < 1:
+                return []
             found = self._collection.query(
                 query_embeddings=np.asarray(vector, dtype=np.float32).reshape(1, -1),
                 n_results=k,
@@ -113,6 +114,10 @@ class ChromaIndex:
         with boundary(StoreError, "deleting from the Chroma index"):
             for start in range(0, len(gone), _ROWS_PER_REQUEST):
                 self._collection.delete(ids=gone[start : start + _ROWS_PER_REQUEST])
+
+    def __len__(self) -> int:
+        with boundary(StoreError, "counting the Chroma index"):
+            return int(self._collection.count())
 
     def ids(self) -> set[str]:
         """All ids."""

@@ -21,7 +21,7 @@ FILE_NAME: Final = "reasonir.sqlite"
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, root TEXT NOT NULL, digest TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, digest TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS documents (
     source TEXT PRIMARY KEY, path TEXT NOT NULL REFERENCES files(path) ON DELETE CASCADE, text TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS passages (
@@ -49,19 +49,44 @@ class Database:
         file = folder / FILE_NAME
         if not create and not file.is_file():
             raise StoreError(f"{folder} is no store: it has no {FILE_NAME}; make one with: reasonir index PATH")
-        try:
+        self._file = file
+        with self._guarded():
             self._connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        with self._guarded():
+            tables = {row[0] for row in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if tables and "meta" not in tables:
+                raise StoreError(f"{self._file} is the database of another program; give another --store")
+            found = self.get_meta("format") if tables else None
+            if found not in (None, FORMAT):
+                raise StoreError(
+                    f"{self._file.parent} is a store of format {found}, this version reads format {FORMAT}; "
+                    "index anew into another --store"
+                )
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.executescript(_SCHEMA)
+            if found is None:
+                self.set_meta("format", FORMAT)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """SQLite's errors (a damaged file, a full disk, another run that holds the lock) as ours."""
+        try:
+            yield
         except sqlite3.Error as cause:
-            raise StoreError(f"opening the store's database {file} failed: {cause}") from cause
-        found = self.get_meta("format")
-        if found is None:
-            self.set_meta("format", FORMAT)
-        elif found != FORMAT:
-            raise StoreError(f"{folder} is a store of format {found}, this version reads format {FORMAT}; index anew")
+            raise StoreError(f"the store's database {self._file} cannot be used: {cause}") from cause
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._guarded():
+            return self._connection.execute(query, values).fetchall()
 
     def close(self) -> None:
         """Close the file."""
@@ -70,44 +95,41 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of the block's changes or none."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        with self._guarded():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk has rolled it back already
+                    self._connection.execute("ROLLBACK")
+                raise
 
     def get_meta(self, key: str) -> Any:
         """A stored JSON value, None when it was never set."""
-        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
+        return json.loads(rows[0][0]) if rows else None
 
     def set_meta(self, key: str, value: Any) -> None:
         """Store a JSON value."""
-        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+        self._rows("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
 
     @property
     def generation(self) -> int:
         """How often the set of passages has changed."""
         return int(self.get_meta("generation") or 0)
 
-    def file_digests(self, root: str | None = None) -> dict[str, str]:
-        """Path and content hash of the files that are indexed, of one root or of all."""
-        where, values = ("", ()) if root is None else (" WHERE root = ?", (root,))
-        return dict(self._connection.execute(f"SELECT path, digest FROM files{where}", values))  # noqa: S608
+    def file_digests(self) -> dict[str, str]:
+        """Path and content hash of the files that are indexed."""
+        return dict(self._rows("SELECT path, digest FROM files"))
 
     def replace_file(
-        self,
-        path: str,
-        root: str,
-        digest: str,
-        documents: Sequence[tuple[Document, Sequence[tuple[Passage, str]]]],
+        self, path: str, digest: str, documents: Sequence[tuple[Document, Sequence[tuple[Passage, str]]]]
     ) -> None:
         """Put a file's documents and passages (each with the key of its vector) in the place of what it had."""
         with self.transaction():
             self._connection.execute("DELETE FROM files WHERE path = ?", (path,))
-            self._connection.execute("INSERT INTO files VALUES (?, ?, ?)", (path, root, digest))
+            self._connection.execute("INSERT INTO files VALUES (?, ?)", (path, digest))
             for document, passages in documents:
                 self._connection.execute(
                     "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)",
@@ -125,12 +147,16 @@ class Database:
             self._connection.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in paths])
             self._bump()
 
+    def sources(self) -> list[str]:
+        """Sources of all documents, in order."""
+        return [row[0] for row in self._connection.execute("SELECT source FROM documents ORDER BY source")]
+
     def passage_ids(self, path: str | None = None) -> list[str]:
         """Ids of all passages, or of one file's, in a fixed order."""
         if path is None:
-            rows = self._connection.execute("SELECT id FROM passages ORDER BY id")
+            rows = self._rows("SELECT id FROM passages ORDER BY id")
         else:
-            rows = self._connection.execute(
+            rows = self._rows(
                 "SELECT p.id FROM passages p JOIN documents d ON p.source = d.source WHERE d.path = ? ORDER BY p.id",
                 (path,),
             )
@@ -142,35 +168,39 @@ class Database:
         for some in _portions(ids):
             marks = ",".join("?" * len(some))
             query = f'SELECT id, source, start, "end", text, heading FROM passages WHERE id IN ({marks})'  # noqa: S608
-            found.update((row[0], Passage(*row)) for row in self._connection.execute(query, some))
+            found.update((row[0], Passage(*row)) for row in self._rows(query, some))
         return found
 
     def all_texts(self) -> Iterator[tuple[str, str]]:
         """Id and encoded text of every passage, ordered by id."""
-        for row in self._connection.execute('SELECT id, source, start, "end", text, heading FROM passages ORDER BY id'):
-            yield row[0], Passage(*row).encoded_text
+        with self._guarded():
+            cursor = self._connection.execute(
+                'SELECT id, source, start, "end", text, heading FROM passages ORDER BY id'
+            )
+            for row in cursor:
+                yield row[0], Passage(*row).encoded_text
 
     def document_text(self, source: str) -> str | None:
         """The extracted text of a document."""
-        row = self._connection.execute("SELECT text FROM documents WHERE source = ?", (source,)).fetchone()
-        return None if row is None else str(row[0])
+        rows = self._rows("SELECT text FROM documents WHERE source = ?", (source,))
+        return str(rows[0][0]) if rows else None
 
     def locations(self, ids: Sequence[str] | None = None) -> list[tuple[str, str, int]]:
         """(passage id, shard, row) of the vectors of these passages, or of all, ordered by passage id."""
         query = "SELECT p.id, v.shard, v.row FROM passages p JOIN vectors v ON p.key = v.key"
         if ids is None:
-            return list(self._connection.execute(f"{query} ORDER BY p.id"))
-        found: list[tuple[str, str, int]] = []
-        for some in _portions(ids):
-            found += self._connection.execute(f"{query} WHERE p.id IN ({','.join('?' * len(some))})", some)
-        return sorted(found)
+            rows = self._rows(f"{query} ORDER BY p.id")
+        else:
+            marks = ((some, ",".join("?" * len(some))) for some in _portions(ids))
+            rows = sorted(row for some, m in marks for row in self._rows(f"{query} WHERE p.id IN ({m})", some))
+        return [(one, shard, number) for one, shard, number in rows]
 
     def known_keys(self, keys: Sequence[str]) -> set[str]:
         """Those of the keys whose vector is stored."""
         found: set[str] = set()
         for some in _portions(keys):
             query = f"SELECT key FROM vectors WHERE key IN ({','.join('?' * len(some))})"  # noqa: S608
-            found.update(row[0] for row in self._connection.execute(query, some))
+            found.update(row[0] for row in self._rows(query, some))
         return found
 
     def add_vectors(self, keys: Sequence[str], shard: str) -> None:
@@ -183,9 +213,7 @@ class Database:
 
     def count(self) -> tuple[int, int]:
         """Number of files and of passages."""
-        files, passages = self._connection.execute(
-            "SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM passages)"
-        ).fetchone()
+        ((files, passages),) = self._rows("SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM passages)")
         return int(files), int(passages)
 
     def _bump(self) -> None:

@@ -1,6 +1,6 @@
 """BM25 over words (bm25s), saved beside the passages and rebuilt when the set of passages has changed.
 
-Words are found by Unicode's classes and folded in case; runs of Chinese, Japanese and Korean characters, which have no
+Words are found by Unicode's classes, composed (NFKC) and folded in case, and keep their vowel signs; runs of Chinese, Japanese and Korean characters, which have no
 spaces, become overlapping pairs of characters. English function words are left out.
 """
 
@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,8 +22,11 @@ from reasonir_agent.errors import StoreError, boundary, missing_extra
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_WORD: Final = re.compile(r"[^\W_]+")
-_CJK: Final = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f]+")
+_SIGNS: Final = "".join(chr(n) for n in range(0x300, 0x1B00) if unicodedata.category(chr(n)).startswith("M"))
+_WORD: Final = re.compile(rf"[\w{_SIGNS}]+")  # \w has no vowel signs, and Hindi has few words without them
+_CJK: Final = re.compile(
+    "[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f]+"
+)
 STOP_WORDS: Final = frozenset(
     """a about after all also am an and any are as at be because been before being but by can could did do does doing
     for from had has have having he her here hers him his how i if in into is it its just me more most my no nor not of
@@ -35,7 +39,7 @@ STOP_WORDS: Final = frozenset(
 def words(text: str) -> list[str]:
     """The tokens of a text, in order, repetitions kept."""
     found: list[str] = []
-    for match in _WORD.finditer(text.casefold()):
+    for match in _WORD.finditer(unicodedata.normalize("NFKC", text).casefold().replace("_", " ")):
         word = match.group()
         if word.isascii():
             if word not in STOP_WORDS:
@@ -125,7 +129,7 @@ class LexicalIndex:
             return
         if self._saved_generation() != generation:
             raise StoreError(f"the lexical index in {self._folder} is behind; run: reasonir index")
-        with boundary(StoreError, f"reading the lexical index in {self._folder}"):
+        with boundary(StoreError, f"reading the lexical index in {self._folder} (delete that folder, it is rebuilt)"):
             self._ids = json.loads((self._folder / "passages.json").read_text())["ids"]
             has_words = (self._folder / "params.index.json").is_file()
             self._bm25 = _bm25s().BM25.load(self._folder, mmap=True) if has_words else None

@@ -77,8 +77,11 @@ class Shards:
         if shard not in self._open:
             file = self._folder / f"{shard}.npy"
             with boundary(StoreError, f"reading the vector file {file}", catch=(OSError, ValueError, EOFError)):
-                vectors: FloatMatrix = np.load(file, mmap_mode="r", allow_pickle=False)
-            if vectors.ndim != 2 or vectors.shape[1] != self._dim:
-                raise StoreError(f"the vector file {file} has the shape {vectors.shape}, expected [n, {self._dim}]")
+                vectors: FloatMatrix = np.lib.format.open_memmap(file, mode="r")  # reads .npy alone, never a pickle
+            if vectors.dtype != np.float32 or vectors.ndim != 2 or vectors.shape[1] != self._dim:
+                raise StoreError(
+                    f"the vector file {file} holds {vectors.dtype} {list(vectors.shape)}, "
+                    f"expected float32 [n, {self._dim}]"
+                )
             self._open[shard] = vectors
         return self._open[shard]

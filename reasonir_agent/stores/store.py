@@ -63,7 +63,11 @@ class Store:
         elif not self.folder.is_dir():
             raise StoreError(f"there is no store at {self.folder}; make one with: reasonir index PATH")
         self.database = Database(self.folder, create=create)
-        self._check_encoder(encoder)
+        try:
+            self._check_encoder(encoder)
+        except BaseException:
+            self.database.close()
+            raise
         self.dim = encoder.dim
         self._fingerprint = encoder.fingerprint.id
         self._shards = Shards(self.folder / "vectors", encoder.dim)
@@ -114,7 +118,7 @@ class Store:
             generation = self.database.generation
             if not self._lexical.is_fresh(generation):
                 self._lexical.build(self.database.all_texts(), generation)
-            if chroma and self.database.get_meta("chroma_generation") != generation:
+            if chroma and not self._chroma_is_current(generation):
                 self._refresh_chroma(generation)
 
     def search(
@@ -166,7 +170,7 @@ class Store:
     def _nearest(self, vector: FloatMatrix, k: int) -> list[tuple[str, float]]:
         generation = self.database.generation
         size = self.database.count()[1] * self.dim * 4
-        if size > EXACT_BYTES and self.database.get_meta("chroma_generation") == generation:
+        if size > EXACT_BYTES and self._chroma_is_current(generation):
             return self._open_chroma().search(vector, k)
         if self._exact is None or self._exact[0] != generation:
             index = ExactIndex(self.dim)
@@ -174,6 +178,12 @@ class Store:
             index.add([one for one, _, _ in locations], self._shards.read([(s, r) for _, s, r in locations]))
             self._exact = (generation, index)
         return self._exact[1].search(vector, k)
+
+    def _chroma_is_current(self, generation: int) -> bool:
+        """Whether Chroma holds the passages of this generation; its folder may have been deleted since it did."""
+        if self.database.get_meta("chroma_generation") != generation or not (self.folder / "chroma").is_dir():
+            return False
+        return len(self._open_chroma()) == self.database.count()[1]
 
     def _open_chroma(self) -> ChromaIndex:
         if self._chroma is None:
