@@ -1,4 +1,4 @@
-"""Which rule for queries beyond the window: nDCG@10 of the mean, the maximum and the first window, one run.
+"""Which rule for queries beyond the window: nDCG@10 of the mean, the maximum, the first, and first plus mean, one run.
 
     python benchmarks/windows.py DATA_SET [--queries FILE ...] [--split NAME]
 
@@ -66,7 +66,7 @@ def main() -> None:
         sets[file.name] = {str(one["id"]): one["rewritten"] for one in rows if str(one["id"]) in gains}
 
     print(
-        f"{'queries':34} {'n':>4} {'long':>5}  {'mean':>6} {'maximum':>8} {'first':>6}   (nDCG@10; long ones alone below)"
+        f"{'queries':34} {'n':>4} {'long':>5}  {'mean':>6} {'maximum':>8} {'first':>6} {'first+mean':>11}   nDCG@10"
     )
     for name, queries in sets.items():
         scores: dict[str, list[float]] = defaultdict(list)
@@ -78,6 +78,7 @@ def main() -> None:
                 "mean": documents @ parts.sum(axis=0),
                 "maximum": (documents @ parts.T).max(axis=1),
                 "first": documents @ parts[0],
+                "first+mean": documents @ (parts[0] + parts.mean(axis=0)),
             }
             for rule, cosines in rules.items():
                 order = [ids[i] for i in np.argsort(-cosines, kind="stable")]

@@ -27,7 +27,7 @@ from reasonir_agent.encoder.pooling import normalised
 from reasonir_agent.encoder.remote import RemoteBackend
 from reasonir_agent.encoder.template import prefix, task_instruction
 from reasonir_agent.encoder.tokens import TextTokenizer, Tokens, well_formed
-from reasonir_agent.encoder.windows import RULE, cut, windows
+from reasonir_agent.encoder.windows import RULE, cut, weights, windows
 from reasonir_agent.errors import CheckpointError, EncoderError, InputError, boundary
 
 if TYPE_CHECKING:
@@ -208,8 +208,9 @@ class ReasonIREncoder:
         parts = self._run(rows) if rows else np.zeros((0, self.dim), dtype=np.float32)
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         belongs = np.asarray(owners, dtype=np.intp)
-        np.add.at(vectors, belongs, parts)
-        windowed = np.bincount(belongs, minlength=len(texts)) > 1
+        counts = np.bincount(belongs, minlength=len(texts))
+        np.add.at(vectors, belongs, parts * np.asarray(weights(counts.tolist()), dtype=np.float32)[:, None])
+        windowed = counts > 1
         vectors[windowed] = normalised(vectors[windowed])
         return vectors
 

@@ -6,6 +6,7 @@ fingerprint of their own and never mix with local ones.
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -44,6 +45,7 @@ class RemoteBackend:
         self._base_url = redact(base_url)
         self._api_key = api_key
         self._client = OpenAI(base_url=base_url, api_key=api_key or "none", timeout=120.0, max_retries=3)
+        weakref.finalize(self, self._client.close)  # its connections stay open for as long as we live, and no longer
         self.dim = 0
         self.dim = self.encode([_PROBE]).shape[1]
 
@@ -68,7 +70,7 @@ class RemoteBackend:
             if self._api_key and self._api_key in str(failed):  # some servers repeat a refused key, of whatever shape
                 raise EncoderError(str(failed).replace(self._api_key, "[secret]")) from failed.__cause__
             raise
-        if vectors.ndim != 2 or len(vectors) != len(texts):
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.size:
             raise EncoderError(f"{self.model!r} at {self._base_url} gave {len(vectors)} vectors for {len(texts)} texts")
         if self.dim and vectors.shape[1] != self.dim:
             raise EncoderError(

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class ChromaIndex:
     Args:
         folder: where Chroma keeps its files; None when `host` is given.
         fingerprint: id of the encoder's fingerprint; kept in the collection and checked at every open.
-        host: `host:port` of a Chroma server; embedded in the process when None.
+        host: `host:port` of a Chroma server (port 8000 when it has none); embedded in the process when None.
 
     Raises:
         EncoderMismatch: the collection was made with another encoder.
@@ -70,14 +71,14 @@ class ChromaIndex:
         if host is None:
             assert folder is not None
             return chromadb.PersistentClient(path=str(folder), settings=settings)
-        name, _, port = host.rpartition(":")
+        address = urlsplit(f"//{host}")
         warnings.warn(
             f"connecting to the Chroma server {host}: versions 1.0.0 to 1.5.9 can be taken over before any "
             "authentication; keep it off networks that you do not control",
             UserWarning,
             stacklevel=3,
         )
-        return chromadb.HttpClient(host=name or host, port=int(port or 8000), settings=settings)
+        return chromadb.HttpClient(host=address.hostname or host, port=address.port or 8000, settings=settings)
 
     def close(self) -> None:
         """Let go of the files."""

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reasonir_agent.corpus import Corpus
+from reasonir_agent.testing import FakeEncoder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is the working directory, so that sources are short."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, encoder: FakeEncoder) -> Iterator[Corpus]:
+    with Corpus(tmp_path / "store", encoder, create=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def contents() -> Callable[[Corpus], dict[str, Any]]:
+    """What a store holds: each passage, its vector and the documents, by id and source."""
+
+    def read(corpus: Corpus) -> dict[str, Any]:
+        ids = corpus.store.database.passage_ids()
+        passages, vectors = corpus.passages(ids), corpus.store.vectors(ids)
+        sources = {one.source for one in passages.values()}
+        return {
+            "passages": passages,
+            "vectors": {one: vector.tolist() for one, vector in vectors.items()},
+            "documents": {source: corpus.store.database.document_text(source) for source in sources},
+            "files": corpus.store.database.file_digests(),
+        }
+
+    return read
