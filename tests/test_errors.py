@@ -93,10 +93,11 @@ def test_a_provider_key_never_survives(before: str, key: str, after: str) -> Non
 
 
 def test_the_boundary_types_and_chains_a_foreign_error() -> None:
-    with pytest.raises(StoreError, match=r"^reading notes.md failed: KeyError: 'x'$") as caught, boundary(
-        StoreError, "reading notes.md"
+    with (
+        pytest.raises(StoreError, match=r"^reading notes.md failed: KeyError: 'x'$") as caught,
+        boundary(StoreError, "reading notes.md"),
     ):
-        {}["x"]  # noqa: B018
+        {}["x"]
     assert isinstance(caught.value.__cause__, KeyError)
 
 

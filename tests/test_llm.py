@@ -228,7 +228,22 @@ class TestReadingJson:
             st.text(max_size=60),
             st.lists(
                 st.sampled_from(
-                    ['{"name":', '"x"', "{", "}", "[", "]", ",", ":", '"score": 3', "\\ud800", "NaN", "1e999", "```", " "]
+                    [
+                        '{"name":',
+                        '"x"',
+                        "{",
+                        "}",
+                        "[",
+                        "]",
+                        ",",
+                        ":",
+                        '"score": 3',
+                        "\\ud800",
+                        "NaN",
+                        "1e999",
+                        "```",
+                        " ",
+                    ]
                 ),
                 max_size=14,
             ).map("".join),
@@ -360,7 +375,11 @@ FAILURES = {
     "503": (Reply(status=503, body=b"<html>overloaded</html>"), ChatError, "503"),
     "slow": (Reply("late", delay=1.0), ChatError, "did not answer in time"),
     "dropped": (Reply(drop=True), ChatUnavailable, "cannot be reached"),
-    "html": (Reply(body=b"<html>\nlogin</html>", headers={"content-type": "text/html"}), ChatError, "no chat completion"),
+    "html": (
+        Reply(body=b"<html>\nlogin</html>", headers={"content-type": "text/html"}),
+        ChatError,
+        "no chat completion",
+    ),
     "no json": (Reply(body=b"<html>login</html>"), ChatError, "no chat completion"),
     "no choices": (Reply(body=json.dumps({**COMPLETION, "choices": []}).encode()), ChatError, "no chat completion"),
     "null choices": (Reply(body=json.dumps({**COMPLETION, "choices": None}).encode()), ChatError, "no chat completion"),
@@ -374,9 +393,8 @@ class TestFailures:
     async def test_each_is_one_sentence_of_the_right_kind_without_the_key(
         self, reply: Reply, kind: type[ChatError], words: str
     ) -> None:
-        with ScriptedChatServer([reply]) as server:
-            with pytest.raises(ChatError) as caught:
-                await opened(server, timeout=0.3).complete(HELLO, meter=Meter())
+        with ScriptedChatServer([reply]) as server, pytest.raises(ChatError) as caught:
+            await opened(server, timeout=0.3).complete(HELLO, meter=Meter())
         text = str(caught.value)
         assert type(caught.value) is kind
         assert words in text
@@ -409,9 +427,8 @@ class TestFailures:
         assert len(server.requests) == 1
 
     async def test_lone_surrogates_cannot_be_sent_and_say_so(self) -> None:
-        with ScriptedChatServer(["hi"]) as server:
-            with pytest.raises(ChatError):
-                await opened(server).complete([("user", "a \ud800 b")], meter=Meter())
+        with ScriptedChatServer(["hi"]) as server, pytest.raises(ChatError):
+            await opened(server).complete([("user", "a \ud800 b")], meter=Meter())
 
 
 class TestLoopsAndLimits:

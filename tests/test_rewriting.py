@@ -51,9 +51,8 @@ async def test_next_to_nothing_is_unreadable_and_counted(said: str) -> None:
 
 
 async def test_a_failing_server_is_a_chat_error() -> None:
-    with ScriptedChatServer([Scripted("broken", status=500)]) as server:
-        with pytest.raises(ChatError, match="500"):
-            await rewrite(QUESTION, chat(server), words=50, meter=Meter())
+    with ScriptedChatServer([Scripted("broken", status=500)]) as server, pytest.raises(ChatError, match="500"):
+        await rewrite(QUESTION, chat(server), words=50, meter=Meter())
 
 
 def test_twenty_characters_are_enough() -> None:

@@ -71,9 +71,8 @@ class TestServer:
             connection.close()
 
     def test_a_dropped_connection_has_no_answer(self) -> None:
-        with ScriptedChatServer([Reply(drop=True)]) as server:
-            with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
-                post(server, PATH, ASK)
+        with ScriptedChatServer([Reply(drop=True)]) as server, pytest.raises(ConnectionError):
+            post(server, PATH, ASK)  # http.client's RemoteDisconnected is one
 
     def test_a_delay_is_waited(self) -> None:
         with ScriptedChatServer([Reply("late", delay=0.2)]) as server:
@@ -111,7 +110,9 @@ class TestServer:
             _, one = post(server, "/v1/embeddings", {"input": "duck"})
         assert status == 200
         assert [row["index"] for row in many["data"]] == [0, 1]
-        assert np.allclose([row["embedding"] for row in many["data"]], FakeEncoder(dim=8).encode_queries(["duck", "ice"]))
+        assert np.allclose(
+            [row["embedding"] for row in many["data"]], FakeEncoder(dim=8).encode_queries(["duck", "ice"])
+        )
         assert one["data"][0]["embedding"] == many["data"][0]["embedding"]
 
     def test_a_request_that_is_no_json_is_400(self) -> None:

@@ -29,6 +29,7 @@ from reasonir_agent.errors import (
 )
 
 _USERS_TO_MEND = (InputError, MissingExtra, StoreError, ChatUnavailable, EncoderError)
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="reasonir",
@@ -66,14 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = app(words, standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        screen.note("interrupted")
-        if "--json" in words:
-            screen.print_json({"error": "interrupted"})
-        sys.exit(130)
+        code = _INTERRUPTED
     except Exception as error:
         if debug:
             raise
         sys.exit(_explain(error, as_json="--json" in words))
+    if code == _INTERRUPTED:  # newer releases of typer return it, older ones raise
+        screen.note("interrupted")
+        if "--json" in words:
+            screen.print_json({"error": "interrupted"})
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -86,6 +88,7 @@ def _explain(error: Exception, *, as_json: bool) -> int:
         text = str(error.format_message()) or "a command is needed; see reasonir --help"
     else:
         code, text = 1, f"internal error ({type(error).__name__}: {redact(str(error))}); --debug shows where"
+    text = " ".join(text.split())
     screen.note(f"error: {text}", style="bold red")
     if as_json:
         screen.print_json({"error": text})

@@ -18,6 +18,7 @@ from reasonir_agent.errors import InputError
 from reasonir_agent.types import Document, Section, Skipped
 
 _MARK: Final = re.compile(r"^ {0,3}(?:(?P<fence>`{3,}|~{3,})(?P<info>.*)|(?P<level>#{1,6})[ \t](?P<words>.*))$", re.M)
+_HEADINGS: Final = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _BLOCKS: Final = frozenset(
     """address article aside blockquote body br dd div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr
     li main nav ol p pre section table td th tr ul""".split()
@@ -213,10 +214,9 @@ class _PlainText:
                 continue
             if name in _BLOCKS:
                 self._break()
-            first, start = len(self._parts), self._length
+            if name in _HEADINGS:
+                self._heading(int(name[1]), _heading_words(child))
             self._preformatted(child) if name == "pre" else self.walk(child)
-            if re.fullmatch(r"h[1-6]", name):
-                self._heading(int(name[1]), " ".join("".join(self._parts[first:]).split()), start)
             if name in _BLOCKS:
                 self._break()
 
@@ -224,14 +224,14 @@ class _PlainText:
         text = "".join(self._parts).rstrip() + "\n"
         return text, _sections(self._sections, len(text))
 
-    def _heading(self, level: int, words: str, start: int) -> None:
+    def _heading(self, level: int, words: str) -> None:
         if not words:
             return
         if level == 1 and words == self._title:  # the page's title, said again
             self._path = [words]
         else:
             self._path = _path_with(self._path, level - 1 + bool(self._title), words)
-        self._sections.append((start, tuple(part for part in self._path if part)))
+        self._sections.append((self._length, tuple(part for part in self._path if part)))
 
     def _inline(self, text: str) -> None:
         words = re.sub(r"\s+", " ", text)
@@ -250,6 +250,20 @@ class _PlainText:
         if text:
             self._parts.append(text)
             self._length += len(text)
+
+
+def _heading_words(node: Any) -> str:
+    """The words of a heading, up to the next one: a heading that is never closed holds the rest of the page."""
+    parts: list[str] = []
+    for one in node.descendants:
+        name = getattr(one, "name", None)
+        if name in _HEADINGS:
+            break
+        if type(one).__name__ == "NavigableString":
+            parts.append(str(one))
+        elif name in _BLOCKS:
+            parts.append(" ")
+    return " ".join("".join(parts).split())
 
 
 def _read_jsonl(path: str, text: str) -> tuple[list[Document], list[Skipped]]:

@@ -20,13 +20,13 @@ def pool(hidden: Any, pooled: Any, how: str) -> FloatMatrix:
     Args:
         hidden: float32 [rows, tokens, dim].
         pooled: 1.0 where a token is pooled, float32 [rows, tokens].
-        how: "mean", "cls" (first token) or "last" (last pooled token).
+        how: "mean", "cls" (first pooled token) or "last" (last pooled token).
     """
     if how == "mean":
         total = (hidden * pooled[..., None]).sum(axis=1)
         vectors = total / np.maximum(pooled.sum(axis=1, keepdims=True), 1.0)
     elif how == "cls":
-        vectors = hidden[:, 0]
+        vectors = hidden[np.arange(len(hidden)), np.argmax(pooled, axis=1)]
     else:
         last = pooled.shape[1] - 1 - np.argmax(pooled[:, ::-1], axis=1)
         vectors = hidden[np.arange(len(hidden)), last]

@@ -79,7 +79,7 @@ class TextTokenizer:
         encodings = self._tokenizer.encode_batch([prefix + text[:limit] for text in texts])
         before = self._leading(prefix)
         return [
-            self._parts(encoding, before, whole=limit is None or len(text) <= limit)
+            self._parts(encoding, prefix, before, whole=limit is None or len(text) <= limit)
             for text, encoding in zip(texts, encodings, strict=True)
         ]
 
@@ -101,10 +101,12 @@ class TextTokenizer:
         """Tokens before the text: the prefix tokenised alone, with leading special tokens, without trailing ones."""
         return self._before + len(self._tokenizer.encode(prefix, add_special_tokens=False).ids)
 
-    def _parts(self, encoding: Encoding, before: int, *, whole: bool) -> Tokens:
+    def _parts(self, encoding: Encoding, prefix: str, before: int, *, whole: bool) -> Tokens:
         ids = encoding.ids
         after = len(ids) - self._after
-        before = min(before, after)
+        if before >= after:
+            # "query: " alone ends in a "▁" that melts into the first word of a text; a text of one word is no empty one
+            before = sum(end <= len(prefix) for _, end in encoding.offsets[:after])
         return Tokens(ids[:before], ids[before:after], ids[after:], whole)
 
     def _unknown_id(self) -> int | None:

@@ -184,7 +184,7 @@ def _pool(hidden: torch.Tensor, pooled: torch.Tensor, how: str) -> torch.Tensor:
         total = (hidden.float() * pooled[..., None]).sum(dim=1)
         vectors = total / pooled.sum(dim=1, keepdim=True).clamp(min=1.0)
     elif how == "cls":
-        vectors = hidden[:, 0].float()
+        vectors = hidden[torch.arange(len(hidden), device=hidden.device), pooled.argmax(dim=1)].float()
     else:
         last = pooled.shape[1] - 1 - pooled.flip(1).argmax(dim=1)
         vectors = hidden[torch.arange(len(hidden), device=hidden.device), last].float()

@@ -38,21 +38,32 @@ TEXTS = {
 }
 QUESTION = "Why do ducks lose hardly any heat through their feet on the ice?"
 NONSENSE = "Xylograph quixotic zephyr blorptastic?"
-REWRITE = "The essential problem is what inflation does to nominal debts: borrowers repay lenders with money that buys less."
+REWRITE = (
+    "The essential problem is what inflation does to nominal debts: borrowers repay lenders with money that buys less."
+)
 
 
 class ScriptedModel:
     """What a scripted model says at each step; each is a text, a `Reply`, or a function of the request's last text."""
 
     def __init__(self, **says: Any) -> None:
-        self.says: dict[str, Any] = {"rewrite": REWRITE, "rerank": "Score: 3", "answer": answer_by("Borrowers repay"), **says}
+        self.says: dict[str, Any] = {
+            "rewrite": REWRITE,
+            "rerank": "Score: 3",
+            "answer": answer_by("Borrowers repay"),
+            **says,
+        }
         self.asked: Counter[str] = Counter()
         self.texts: dict[str, list[str]] = {"rewrite": [], "rerank": [], "answer": []}
         self.messages: dict[str, list[list[dict[str, Any]]]] = {"rewrite": [], "rerank": [], "answer": []}
 
     def __call__(self, request: Mapping[str, Any]) -> str | Reply:
         system = str(request["messages"][0]["content"])
-        starts = {"You prepare searches": "rewrite", "You judge how useful": "rerank", "You answer a question": "answer"}
+        starts = {
+            "You prepare searches": "rewrite",
+            "You judge how useful": "rerank",
+            "You answer a question": "answer",
+        }
         step = next(name for start, name in starts.items() if system.startswith(start))
         text = str(request["messages"][1]["content"])
         self.asked[step] += 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reasonir_agent.agent.citations import _normalised, check_citation, drop_marks, locate_quote, marks
 from reasonir_agent.types import Citation, Passage
 
-TEXT = 'He said: “Don’t  panic”\n—  and the café’s ﬁre went out at 10²\u00a0K.'
+TEXT = "He said: “Don’t  panic”\n—  and the café’s ﬁre went out at 10²\u00a0K."
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ TEXT = 'He said: “Don’t  panic”\n—  and the café’s ﬁre went out at 
         ('"Don\'t panic"', "“Don’t  panic”"),
         ("“Don’t panic”", "“Don’t  panic”"),
         ("panic” - and", "panic”\n—  and"),
-        ("panic\"\n\n\n–\tand", "panic”\n—  and"),
+        ('panic"\n\n\n–\tand', "panic”\n—  and"),
         ("the café's fire", "the café’s ﬁre"),
         ("the cafe\u0301's fire", "the café’s ﬁre"),
         ("10² K.", "10²\u00a0K."),
@@ -37,7 +37,19 @@ def test_a_quote_is_found_under_another_form(quote: str, found: str) -> None:
 
 @pytest.mark.parametrize(
     "quote",
-    ["", "   ", "\n", "\u00ad", "he said", "He says", "He said “Don’t", "Dontpanic", "He said: ... panic", "cafes", "went out."],
+    [
+        "",
+        "   ",
+        "\n",
+        "\u00ad",
+        "he said",
+        "He says",
+        "He said “Don’t",
+        "Dontpanic",
+        "He said: ... panic",
+        "cafes",
+        "went out.",
+    ],
 )
 def test_other_words_are_not_found(quote: str) -> None:
     assert locate_quote(quote, TEXT) is None
@@ -69,7 +81,9 @@ def test_the_first_of_several_places_is_given() -> None:
     assert locate_quote("ice", "ice on ice") == (0, 3)
 
 
-ALPHABET = st.sampled_from(list("ab .,\n\t“”\"'’–—-…½ﬁﬂée\u0301\u00a0\u00ad\u200b\u3000²Å¨´가각㈱ﷺ中。")) | st.characters(codec="utf-8")
+ALPHABET = st.sampled_from(
+    list("ab .,\n\t“”\"'’–—-…½ﬁﬂée\u0301\u00a0\u00ad\u200b\u3000²Å¨´가각㈱ﷺ中。")
+) | st.characters(codec="utf-8")
 
 
 @settings(deadline=None, max_examples=400)
@@ -160,7 +174,9 @@ def test_marks_without_a_verified_citation_are_dropped(answer: str, unfounded: s
 
 @settings(deadline=None, max_examples=200)
 @given(
-    st.lists(st.sampled_from(["[1]", "[2]", "[3, 4]", "[1, 2]", "a", " ", ".", "\n", "[", "]"]), max_size=12).map("".join),
+    st.lists(st.sampled_from(["[1]", "[2]", "[3, 4]", "[1, 2]", "a", " ", ".", "\n", "[", "]"]), max_size=12).map(
+        "".join
+    ),
     st.sets(st.integers(1, 4)),
 )
 def test_exactly_the_unfounded_marks_go(answer: str, unfounded: set[int]) -> None:

@@ -148,7 +148,14 @@ class TestAnswering:
 
     @pytest.mark.parametrize("answer_text", ["It shrinks.", "It shrinks [2]."])
     def test_an_answer_without_quotes_is_not_shown(
-        self, corpus: Corpus, model: Any, open_chat: Any, question: str, draft: Any, texts: dict[str, str], answer_text: str
+        self,
+        corpus: Corpus,
+        model: Any,
+        open_chat: Any,
+        question: str,
+        draft: Any,
+        texts: dict[str, str],
+        answer_text: str,
     ) -> None:
         with ScriptedChatServer(model(answer=draft(answer_text))) as server:
             answer = ask(question, store=corpus, chat_model=open_chat(server))

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def edges(graph: Any) -> set[tuple[str, str]]:
 def test_the_edges_are_the_documented_ones(corpus: Corpus) -> None:
     graph = build_agent(store=corpus, encoder=corpus.encoder)
     path = ["__start__", *STEPS, "__end__"]
-    assert edges(graph) == set(zip(path[:-1], path[1:], strict=True))
+    assert edges(graph) == set(pairwise(path))
     drawn = re.findall(r"(\w+) --> (\w+);", graph.get_graph().draw_mermaid())
     assert set(drawn) == edges(graph)
 
@@ -57,7 +58,9 @@ def test_the_state_is_json_and_holds_no_passage(
     assert set(state) == KEYS
     written = json.dumps(state)
     assert json.loads(written) == state
-    assert all(set(hit) == {"id", "dense_score", "lexical_score", "reranker_score", "final_score"} for hit in state["hits"])
+    assert all(
+        set(hit) == {"id", "dense_score", "lexical_score", "reranker_score", "final_score"} for hit in state["hits"]
+    )
     assert not [name for name, text in texts.items() if text[:60] in written]
 
 
@@ -87,7 +90,9 @@ async def test_updates_are_streamed_step_by_step(corpus: Corpus, model: Any, ope
         assert parts[3]["answer"]["citations"]
 
 
-async def test_messages_of_the_model_are_streamed_too(corpus: Corpus, model: Any, open_chat: Any, question: str) -> None:
+async def test_messages_of_the_model_are_streamed_too(
+    corpus: Corpus, model: Any, open_chat: Any, question: str
+) -> None:
     with ScriptedChatServer(model()) as server:
         graph = build_agent(store=corpus, encoder=corpus.encoder, chat_model=open_chat(server))
         seen = [part async for part in graph.astream({"question": question}, stream_mode=["values", "messages"])]
@@ -98,7 +103,10 @@ def test_many_questions_at_once_do_not_mix(corpus: Corpus, texts: dict[str, str]
     graph = build_agent(store=corpus, encoder=corpus.encoder)
     asked = [{"question": text.split(". ")[0]} for text in texts.values()]
     found = asyncio.run(graph.abatch(asked))
-    ids = {passage.id: Path(passage.source).name for passage in corpus.passages(corpus.store.database.passage_ids()).values()}
+    ids = {
+        passage.id: Path(passage.source).name
+        for passage in corpus.passages(corpus.store.database.passage_ids()).values()
+    }
     assert [ids[state["hits"][0]["id"]] for state in found] == list(texts)
 
 

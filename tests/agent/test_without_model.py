@@ -93,7 +93,11 @@ def test_a_store_of_another_encoder_is_refused(corpus: Corpus) -> None:
 def test_a_folder_opens_as_well_as_a_corpus(corpus: Corpus, question: str) -> None:
     by_folder = ask(question, store=corpus.store.folder, encoder=FakeEncoder())
     by_corpus = ask(question, store=corpus)
-    assert (by_folder.answer, by_folder.hits, by_folder.citations) == (by_corpus.answer, by_corpus.hits, by_corpus.citations)
+    assert (by_folder.answer, by_folder.hits, by_folder.citations) == (
+        by_corpus.answer,
+        by_corpus.hits,
+        by_corpus.citations,
+    )
 
 
 async def test_the_synchronous_face_works_inside_a_running_loop(corpus: Corpus, question: str) -> None:

@@ -85,6 +85,10 @@ def test_a_heading_reads_as_its_words_in_the_text() -> None:
     assert document.text == "The GPUs\n\nof old\n\na\n"
 
 
+def test_a_heading_that_is_not_closed_ends_at_the_next() -> None:
+    assert outline("<h1>One <h2>Two</h2>text") == [("One", "One"), ("One > Two", "Two\n\ntext")]
+
+
 def test_a_page_without_body_and_title_is_read() -> None:
     assert read("just <b>words</b>").text == "just words\n"
     assert read("<title>T</title>words").text == "words\n"

@@ -50,6 +50,12 @@ def test_the_last_sentences_of_a_passage_begin_the_next() -> None:
     assert split(text, 6, overlap=2) == ["One two. Three four.", "Five six. Seven eight."]  # no sentence is that short
 
 
+def test_white_space_counts_where_the_tokenizer_counts_it() -> None:
+    text = "Aaaaaaaa. Bbbb." + " " * 15 + "Cccc."
+    assert split(text, 20, overlap=10, count=characters) == ["Aaaaaaaa. Bbbb.", "Cccc."]  # B does not fit beside C
+    assert split(text, 35, overlap=0, count=characters) == [text]
+
+
 def test_a_sentence_that_is_too_long_is_cut_near_its_middle_at_white_space() -> None:
     assert split("one two three four five six seven eight", 4) == ["one two three four", "five six seven eight"]
 

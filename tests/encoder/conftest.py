@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from reasonir_agent.encoder import ReasonIREncoder, files, locate
 
 ROOT = Path(__file__).resolve().parents[2]
-WORDS = "why is the sky blue light scatters air small waves more than long ones : . search query document a b".split()
+WORDS = "why is the sky blue light scatters air small waves more than long ones : . < | > user embed search query document a b".split()
 
 
 @pytest.fixture(autouse=True)

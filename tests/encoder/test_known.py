@@ -82,8 +82,7 @@ def compare(encoder: ReasonIREncoder, tokenizer: Tokenizer, model: Any, prefixes
         wanted = [vector(model, tokenizer.encode(prefix + text).ids, skip=skip, **how) for text in texts]
         found.append(encode(texts))
         np.testing.assert_allclose(found[-1], np.stack(wanted), rtol=0, atol=1e-5)
-    everything = np.concatenate(found)
-    assert (everything @ everything.T - np.eye(len(everything))).max() < 0.99999  # the texts are told apart
+        assert (found[-1] @ found[-1].T - np.eye(len(texts))).max() < 0.99999  # the texts are told apart
     assert np.abs(found[0][0] - found[1][3]).max() > 1e-4 or prefixes[0] == prefixes[1]
 
 
@@ -124,7 +123,7 @@ def mistral(seeded, tmp_path, save_checkpoint, make_tokenizer) -> SimpleNamespac
 def test_llama_as_reasonir(hub, llama):
     encoder = hub.open("reasonir-8b", llama.folder)
     compare(encoder, llama.tokenizer, llama.model, REASONIR_PREFIXES, both_ways=True, pool_prefix=False)
-    causal = vector(llama.model, llama.tokenizer.encode(REASONIR_PREFIXES[1] + DOCUMENTS[0]).ids, skip=11)
+    causal = vector(llama.model, llama.tokenizer.encode(REASONIR_PREFIXES[1] + DOCUMENTS[0]).ids, skip=6)
     assert np.abs(causal - encoder.encode_documents(DOCUMENTS[:1])[0]).max() > 1e-3
 
 
@@ -313,7 +312,7 @@ def test_weights_of_another_architecture_under_a_known_name_are_refused(
     hub, name, tmp_path, save_checkpoint, tiny_bert
 ):
     encoder = hub.open(name, save_checkpoint(tmp_path / "bert", tiny_bert()))
-    with pytest.raises(CheckpointError, match="do not fit the architecture|failed"):
+    with pytest.raises(CheckpointError, match=r"do not fit the architecture|failed"):
         encoder.encode_queries(["why"])
 
 

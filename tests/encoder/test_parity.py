@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from reasonir_agent.encoder.pooling import pool
+from reasonir_agent.encoder.torch_backbone import _pool as torch_pool
 from reasonir_agent.encoder.torch_backbone import cpu_is_fast_at_bfloat16
 
 BIOLOGY = "<|user|>\nGiven a biology post, retrieve relevant passages that help answer the post\n<|embed|>\n"
@@ -86,3 +88,27 @@ def test_either_kind_of_units_makes_the_processor_fast(monkeypatch, open_golden,
     monkeypatch.setattr(torch.cpu, probe, lambda: True)
     assert cpu_is_fast_at_bfloat16()
     assert open_golden(dtype="auto")._heavy_backbone().dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("how", ["mean", "cls", "last"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_pooling_and_normalising_are_done_in_float32_whatever_the_network_computed_in(dtype, how):
+    states = torch.randn((3, 700, 16), generator=torch.Generator().manual_seed(3)).add(1.0).to(dtype)
+    pooled = np.ones((3, 700), dtype=np.float32)
+    pooled[0, :5], pooled[1, 400:], pooled[2] = 0, 0, 0
+    pooled[2, 9] = 1
+    wide = states.to(torch.float64).numpy()
+    by_hand = {
+        "mean": [wide[0, 5:].mean(axis=0), wide[1, :400].mean(axis=0), wide[2, 9]],
+        "cls": [wide[0, 5], wide[1, 0], wide[2, 9]],
+        "last": [wide[0, 699], wide[1, 399], wide[2, 9]],
+    }[how]
+    wanted = np.stack(by_hand) / np.linalg.norm(by_hand, axis=1, keepdims=True)
+    np.testing.assert_allclose(torch_pool(states, torch.from_numpy(pooled), how).numpy(), wanted, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(pool(states.float().numpy(), pooled, how), wanted, rtol=0, atol=1e-6)
+
+
+def test_a_text_without_pooled_tokens_gives_zeros_and_never_nan():
+    states, nothing = torch.randn((1, 4, 8)), torch.zeros((1, 4))
+    assert not torch_pool(states, nothing, "mean").any()
+    assert not pool(states.numpy(), nothing.numpy(), "mean").any()

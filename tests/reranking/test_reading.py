@@ -140,7 +140,26 @@ def test_the_reason_is_told(reply: str, why: str) -> None:
 
 
 PIECES = ["Score", "score", "rating", ":", "=", " ", "\n", "is", "of", "-", "–", "/", "/5", "/10", "%", ".", ",", "*"]
-PIECES += ["`", '"', "'", "{", "}", "0", "1", "4", "5", "9", "10", "4.5", "out of", "<think>", "</think>", "x", "½", "٣"]
+PIECES += [
+    "`",
+    '"',
+    "'",
+    "{",
+    "}",
+    "0",
+    "1",
+    "4",
+    "5",
+    "9",
+    "10",
+    "4.5",
+    "out of",
+    "<think>",
+    "</think>",
+    "x",
+    "½",
+    "٣",
+]
 
 
 @settings(deadline=None, max_examples=500)
@@ -162,7 +181,9 @@ def test_every_tenth_from_0_to_5_is_read_as_it_is(tenths: int, form: str) -> Non
     assert read_score(form.format(tenths / 10)) == tenths / 10
 
 
-@pytest.mark.parametrize("unit", ["score ", "score", "score:\n", "1", "4-", "4 ", "*", "score'", "score' ", " ", "/5", "'"])
+@pytest.mark.parametrize(
+    "unit", ["score ", "score", "score:\n", "1", "4-", "4 ", "*", "score'", "score' ", " ", "/5", "'"]
+)
 def test_a_megabyte_is_read_quickly(unit: str) -> None:
     for text in (unit * (300_000 // len(unit)), "score" + unit * (300_000 // len(unit)) + "x"):
         began = time.perf_counter()

@@ -144,6 +144,17 @@ def test_nearest_is_the_exact_order_of_cosines(corpus: Corpus) -> None:
     assert [score for _, score in found] == pytest.approx([score for _, score in expected[:12]], abs=1e-6)
 
 
+def test_exact_search_sees_every_change(corpus: Corpus) -> None:
+    vector = FakeEncoder().encode_queries(["ice cold"])
+    ((before, _),) = corpus.store.nearest(vector, 1)
+    Path("09.txt").unlink()
+    write_corpus(Path(), {"new.txt": "Ice, cold."})
+    corpus.index(["."])
+    ((after, _),) = corpus.store.nearest(vector, 1)
+    assert corpus.store.passages([before, after])[after].source == "new.txt"
+    assert before not in dict(corpus.store.nearest(vector, 100))
+
+
 def test_rarity_is_counted_over_the_passages(corpus: Corpus) -> None:
     assert corpus.store.rarity(["ducks", "unknown"]) == {
         "ducks": pytest.approx(math.log(1 + 40 / 9)),
