@@ -65,9 +65,7 @@ def main() -> None:
         rows = [one for one in lines(file) if given.split in (None, one.get("split"))]
         sets[file.name] = {str(one["id"]): one["rewritten"] for one in rows if str(one["id"]) in gains}
 
-    print(
-        f"{'queries':34} {'n':>4} {'long':>5}  {'mean':>6} {'maximum':>8} {'first':>6} {'first+mean':>11}   nDCG@10"
-    )
+    print(f"{'queries':34} {'n':>4} {'long':>5}  {'mean':>6} {'maximum':>8} {'first':>6} {'first+mean':>11}   nDCG@10")
     for name, queries in sets.items():
         scores: dict[str, list[float]] = defaultdict(list)
         is_long: list[bool] = []

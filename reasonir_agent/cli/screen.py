@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -27,6 +28,7 @@ out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _PREVIEW: Final = 240
+_INDENT: Final = (0, 0, 0, 4)
 
 
 def clean(text: str) -> str:
@@ -116,11 +118,11 @@ def print_hits(result: SearchResult) -> None:
                 ("  ".join(scores), "dim"),
             )
         )
-        if passage.heading:
-            out.print(Text(f"    {clean(passage.heading)}", style="italic"))
+        if passage.encoded_text != passage.text:  # the passage does not show its heading itself
+            out.print(Padding(Text(clean(passage.heading), style="italic"), _INDENT, expand=False))
         preview = " ".join(clean(passage.text).split())
         shortened = preview[:_PREVIEW] + ("…" if len(preview) > _PREVIEW else "")
-        out.print(Text(f"    {shortened}"))
+        out.print(Padding(Text(shortened), _INDENT, expand=False))
     notes(result.warnings)
 
 

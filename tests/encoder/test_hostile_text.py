@@ -121,7 +121,9 @@ class Listening:
         return getattr(self.tokenizer, name)
 
 
-@pytest.mark.parametrize("unit", ["a", "word ", "中", "🦊", "\ud800", "a\n", "\0"])
+@pytest.mark.parametrize(
+    "unit", ["a", "word ", "中", "🦊", pytest.param("\ud800", marks=pytest.mark.slow), "a\n", "\0"]
+)
 def test_ten_megabytes_in_one_document_cost_no_more_than_a_window(open_golden, minilm, unit):
     text = unit * (TEN_MB // len(unit.encode(errors="surrogatepass")))
     for encoder in (minilm(numpy=True), open_golden(max_tokens=256)):
