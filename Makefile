@@ -34,11 +34,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "installing into $(VENV) (about 1.6 GB, mostly torch) ..."
+	@echo "installing into $(VENV) (2 GB with a CPU build of torch, 5.6 GB with the CUDA build that Linux gets by default) ..."
 	$(PIP) -e '.[local,agent]'
 	@touch $@
 
 $(VENV)/.all: pyproject.toml constraints.txt trainer/pyproject.toml $(wildcard integrations/*/pyproject.toml) | $(VENV)/bin/python
-	@echo "installing into $(VENV) (about 1.7 GB, mostly torch) ..."
+	@echo "installing into $(VENV) (2 GB with a CPU build of torch, 5.6 GB with the CUDA build that Linux gets by default) ..."
 	$(PIP) -e '.[all,dev]' -e ./trainer -e ./integrations/langchain-reasonir -e ./integrations/llama-index-reasonir
 	@touch $@

@@ -7,7 +7,6 @@ import gc
 import json
 import os
 import socket
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -156,11 +155,10 @@ class TestThinking:
         assert "</think>" not in text
         assert (text + thinking).count("a") == said.count("a")
 
-    def test_a_megabyte_of_tags_is_read_at_once(self) -> None:
-        began = time.perf_counter()
-        split_thinking("</think>" * 130_000)
-        split_thinking("<think>" * 130_000)
-        assert time.perf_counter() - began < 1
+    def test_a_megabyte_of_tags_is_read(self) -> None:
+        """Quadratic work would take minutes; the suite's time limit ends it."""
+        assert split_thinking("</think>" * 130_000)[0] == ""
+        assert split_thinking("<think>" * 130_000)[0] == ""
 
 
 GOOD = '{"name": "x", "score": 3}'
@@ -211,12 +209,10 @@ class TestReadingJson:
         "unit",
         ["{", '{"', '{"a":', '{"a":[', '{"a": 1,', "{}", "[{", '{"":{"":', "x", '"', '{"a": "b"} ', "\\", "{\\", "1"],
     )
-    def test_a_megabyte_of_garbage_is_refused_quickly(self, unit: str) -> None:
+    def test_a_megabyte_of_garbage_is_refused(self, unit: str) -> None:
         text = unit * (1_000_000 // len(unit))
-        began = time.perf_counter()
-        with pytest.raises(UnreadableReply):
+        with pytest.raises(UnreadableReply):  # quadratic work would not end within the suite's time limit
             read_json(text, Verdict)
-        assert time.perf_counter() - began < 3
 
     def test_numbers_of_any_length_are_refused_or_read(self) -> None:
         with pytest.raises(UnreadableReply):
@@ -473,13 +469,11 @@ class TestLoopsAndLimits:
             assert len(chat._gates) == 0
 
     async def test_a_cancelled_call_ends_at_once_and_frees_its_place(self) -> None:
-        with ScriptedChatServer([Reply("late", delay=2.0), "next"]) as server:
+        with ScriptedChatServer([Reply("late", delay=280), "next"]) as server:
             chat = opened(server, concurrency=1)
-            began = time.perf_counter()
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(chat.complete(HELLO, meter=Meter()), 0.2)
-            assert (await chat.complete(HELLO, meter=Meter())).text == "next"
-            assert time.perf_counter() - began < 1.5
+            assert (await chat.complete(HELLO, meter=Meter())).text == "next"  # long before the first would come
 
 
 def test_the_environment_holds_no_real_key() -> None:

@@ -79,17 +79,21 @@ class Steps:
         if self.reranker is None or not hits:
             return {"hits": pack_hits(hits[: self.settings.k])}
         began, meter = time.perf_counter(), Meter()
-        judge = replace(self.reranker, meter=meter) if isinstance(self.reranker, ChatReranker) else self.reranker
+        problems: list[str] = []
+        judge = self.reranker
+        if isinstance(judge, ChatReranker):
+            judge = replace(judge, meter=meter, problems=problems)
         scores = await judge.score(state["question"], [hit.passage for hit in hits])
         result = interpolate(hits, scores, weight=self.settings.rerank_weight)
         warnings = []
+        reason = f" (first reason: {problems[0].rstrip('.')})" if problems else ""
         if not result.usable:
             warnings.append(
-                f"the reranker is unusable: {result.failures} of {len(hits)} passages got no score; "
+                f"the reranker is unusable: {result.failures} of {len(hits)} passages got no score{reason}; "
                 "the retriever's order stands"
             )
         elif result.failures:
-            warnings.append(f"{result.failures} of {len(hits)} passages got no reranker score and took the mean")
+            warnings.append(f"{result.failures} of {len(hits)} passages got no reranker score and took the mean{reason}")
         return {
             "hits": pack_hits(result.hits[: self.settings.k]),
             "warnings": warnings,

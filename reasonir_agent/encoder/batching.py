@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reasonir_agent.errors import ReasonIRError
+from reasonir_agent.errors import EncoderError
 
 if TYPE_CHECKING:
     from reasonir_agent.types import FloatMatrix
 
 
-class OutOfMemory(ReasonIRError, MemoryError):
+class OutOfMemory(EncoderError, MemoryError):
     """A batch did not fit; the scheduler answers it, users see it only when a single text does not fit."""
 
 

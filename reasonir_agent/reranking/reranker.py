@@ -21,11 +21,13 @@ class ChatReranker:
         chat: the model.
         criteria: what counts as relevant.
         meter: where the cost is counted.
+        problems: why scores could not be had, one sentence a failure.
     """
 
     chat: ChatModel
     criteria: str = DEFAULT_CRITERIA
     meter: Meter = field(default_factory=Meter)
+    problems: list[str] = field(default_factory=list)
 
     async def score(self, question: str, passages: Sequence[Passage]) -> list[float | None]:
         """A score of 0 to 1 for each passage, None where the model gave none."""
@@ -33,15 +35,19 @@ class ChatReranker:
 
     async def _score_one(self, question: str, passage: Passage) -> float | None:
         talk = messages(question, passage.encoded_text, criteria=self.criteria)
+        problem = ""
         for _ in range(2):
             try:
                 reply = await self.chat.complete(talk, meter=self.meter)
                 return read_score(reply.text) / HIGHEST
-            except UnreadableReply as problem:
+            except UnreadableReply as unreadable:
+                problem = str(unreadable)
                 talk += [
-                    ("assistant", problem.raw[:2000] or "(nothing)"),
+                    ("assistant", unreadable.raw[:2000] or "(nothing)"),
                     ("user", f"That could not be used: {problem}"),
                 ]
-            except ChatError:
-                return None
+            except ChatError as failed:
+                problem = str(failed)
+                break
+        self.problems.append(problem)
         return None

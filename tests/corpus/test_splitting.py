@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -187,11 +186,10 @@ def test_neighbours_overlap_by_whole_sentences_up_to_the_limit(number: int, toke
     ids=["one word", "Chinese", "signs", "words", "white space"],
 )
 @pytest.mark.slow
-def test_five_megabytes_without_a_sentence_are_split_in_seconds(text: str) -> None:
+def test_five_megabytes_without_a_sentence_are_split(text: str) -> None:
+    """Quadratic work would take hours; the suite's time limit ends it."""
     for count in (words, characters):
-        began = time.perf_counter()
         found = split_document(Document("s", text), count, SplitSettings.for_window(256))
-        assert time.perf_counter() - began < 30  # quadratic work would take hours
         assert found[0].start == len(text) - len(text.lstrip())
         assert found[-1].end == len(text)
         assert all(text[a.end : b.start].strip() == "" for a, b in pairwise(found))
