@@ -93,7 +93,9 @@ class Steps:
                 "the retriever's order stands"
             )
         elif result.failures:
-            warnings.append(f"{result.failures} of {len(hits)} passages got no reranker score and took the mean{reason}")
+            warnings.append(
+                f"{result.failures} of {len(hits)} passages got no reranker score and took the mean{reason}"
+            )
         return {
             "hits": pack_hits(result.hits[: self.settings.k]),
             "warnings": warnings,

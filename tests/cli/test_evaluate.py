@@ -1,4 +1,4 @@
-"""`reasonir evaluate abstention` on a case that can be checked by hand."""
+"""`reasonir evaluate` on cases that can be checked by hand."""
 
 from __future__ import annotations
 
@@ -59,3 +59,12 @@ def test_without_a_store_it_is_wrong_input(run: Any, work: Path) -> None:
 def test_a_part_must_be_named(run: Any) -> None:
     assert run("evaluate").code == 2
     assert run("evaluate", "nosuch").code == 2
+
+
+def test_shares_of_found_documents_are_printed(run: Any, indexed: Path, work: Path) -> None:
+    file = questions(work, (DUCKS, ["ducks"]), (NONSENSE, []))
+    found = run("evaluate", "search", file, "--store", indexed / "store", "-k", "3", "--json")
+    assert found.code == 0
+    assert found.json == {"questions": 1, "share_among_first": {"1": 1.0, "3": 1.0}, "ranks": {"0": 1}}
+    printed = run("evaluate", "search", file, "--store", indexed / "store")
+    assert "1 questions; a document that helps is among the first" in printed.out
