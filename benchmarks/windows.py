@@ -86,7 +86,7 @@ def main() -> None:
         for label, mask in (("", np.ones_like(chosen)), ("  long", chosen)):
             row = [np.asarray(scores[rule])[mask].mean() if mask.any() else math.nan for rule in scores]
             print(
-                f"{(name + label):34} {mask.sum():>4} {chosen.sum():>5}  {row[0]:>6.3f} {row[1]:>8.3f} {row[2]:>6.3f}"
+                f"{(name + label):34} {mask.sum():>4} {chosen.sum():>5}  {row[0]:>6.3f} {row[1]:>8.3f} {row[2]:>6.3f} {row[3]:>11.3f}"
             )
 
 

@@ -12,8 +12,6 @@ from typing import Final
 from reasonir_agent.errors import UnreadableReply
 from reasonir_agent.llm import ChatModel, Meter, Reply
 
-PROMPT_VERSION: Final = "rewrite-1"
-
 _SYSTEM: Final = (
     "You prepare searches in a document collection. Somebody asks a question; the documents that help may use none of "
     "its words. You write the text that the search engine will compare with the documents."

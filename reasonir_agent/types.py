@@ -7,7 +7,7 @@ is the piece of a document that is encoded; a *hit* is a passage with its scores
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -278,6 +278,3 @@ class Reranker(Protocol):
     async def score(self, question: str, passages: Sequence[Passage]) -> Sequence[float | None]:
         """One score for each passage, in order."""
         ...
-
-
-JSON = Mapping[str, Any]

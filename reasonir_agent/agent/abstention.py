@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from reasonir_agent.corpus.indexing import UNKNOWN_LIMIT
 from reasonir_agent.stores.lexical import words
 from reasonir_agent.stores.store import Store
 from reasonir_agent.types import Encoder, Hit
@@ -28,9 +29,6 @@ COVERAGE_FLOOR: Final = 0.05
 
 COVERAGE_ALONE: Final = 0.12
 """The share that is asked for when the cosine says nothing about this question."""
-
-UNKNOWN_LIMIT: Final = 0.10
-"""Share of unknown tokens above which an encoder does not understand a question."""
 
 BEST: Final = 5
 """Hits that are looked at."""

@@ -19,8 +19,6 @@ from reasonir_agent.llm import ChatModel, Meter
 from reasonir_agent.reranking.prompt import neutral
 from reasonir_agent.types import Citation, Passage
 
-PROMPT_VERSION: Final = "answer-1"
-
 _SYSTEM: Final = """You answer a question from numbered passages and from nothing else.
 - Reason from what the passages state; every factual sentence of the answer carries the number of the passage it rests on, like [2].
 - For each number you use, copy the words you rely on from that passage, exactly as they stand there, as a quote.

@@ -21,7 +21,7 @@ from reasonir_agent.errors import ChatError, ChatUnavailable, InputError
 from reasonir_agent.llm import ChatModel, Meter
 from reasonir_agent.reranking import ChatReranker, interpolate
 from reasonir_agent.rewriting import rewrite as rewrite_question
-from reasonir_agent.types import Citation, Hit, Reranker
+from reasonir_agent.types import Hit, Reranker
 
 Update = dict[str, Any]
 
@@ -145,7 +145,7 @@ class Steps:
             return Written(NOT_FOUND, abstained=True)
         vector = encoder.encode_queries([question])
         text, citations = extract_answer(question, vector, hits, encoder, sentences=self.settings.answer_sentences)
-        return Written(text or NOT_FOUND, abstained=not citations, citations=list[Citation](citations))
+        return Written(text or NOT_FOUND, abstained=not citations, citations=citations)
 
     async def _hits(self, state: AgentState) -> list[Hit]:
         packed = state["hits"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-PROMPT_VERSION: Final = "rerank-1"
-
 _DELIMITER: Final = re.compile(r"<(?=\s*/?\s*passage)", re.IGNORECASE)
 
 DEFAULT_CRITERIA: Final = (
