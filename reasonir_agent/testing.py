@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -310,6 +311,7 @@ class FakeEncoder:
         result: FloatMatrix = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
         return result
 
+    @lru_cache(maxsize=100_000)  # noqa: B019 - a fake lives as long as its test
     def _direction(self, word: str) -> FloatMatrix:
         seed = int.from_bytes(hashlib.sha256(f"{self.name}/{word}".encode()).digest()[:8], "big")
         direction: FloatMatrix = np.random.default_rng(seed).standard_normal(self.dim).astype(np.float32)

@@ -7,15 +7,33 @@ is the piece of a document that is encoded; a *hit* is a passage with its scores
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     FloatMatrix = NDArray[np.float32]  # [rows, dim], float32
+
+Scalar = str | int | float | bool
+"""A value of a document's metadata."""
+
+Operator = Literal["=", "!=", "<", "<=", ">", ">="]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition of a filter: what a document's metadata must hold."""
+
+    field: str
+    operator: Operator
+    value: Scalar
+
+
+Where = tuple[Condition, ...]
+"""A filter: all of its conditions hold; the empty one lets everything through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +47,19 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One readable unit of the user's data: a file, a page of it, or one record of a JSONL file.
+    """One readable unit of the user's data: a file, a page of it, or one record of a table.
 
     Attributes:
         source: path as the user gave it, with `#id=...` or `#page=N` where the file holds several.
         text: the extracted text; every offset in the package refers to it.
         sections: heading structure, covering `text` in order; empty when the format has none.
+        metadata: what `--where` can ask for; `type` (kind of file) and `date` (YYYY-MM-DD) where they are known.
     """
 
     source: str
     text: str
     sections: tuple[Section, ...] = ()
+    metadata: Mapping[str, Scalar] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,22 +273,33 @@ class Encoder(Protocol):
 
 
 class VectorIndex(Protocol):
-    """A place that finds the nearest vectors. Vectors are unit length; scores are cosines."""
+    """A place that finds the nearest vectors. Vectors are unit length; scores are cosines.
 
-    def add(self, ids: Sequence[str], vectors: FloatMatrix) -> None:
-        """Add rows whose ids are new."""
+    The conformance suite (tests/stores/test_vector_index.py) says the rest, and runs on every engine.
+    """
+
+    def add(
+        self, ids: Sequence[str], vectors: FloatMatrix, metadata: Sequence[Mapping[str, Scalar]] | None = None
+    ) -> None:
+        """Add rows, float32 [n, dim]; an id that is there already keeps its row."""
         ...
 
-    def search(self, vector: FloatMatrix, k: int) -> list[tuple[str, float]]:
-        """The k nearest of one vector [1, dim], best first, as (id, cosine)."""
+    def search(self, vector: FloatMatrix, k: int, *, where: Where = ()) -> list[tuple[str, float]]:
+        """The k nearest of one vector [1, dim] among the rows that the filter lets through.
+
+        Texts are compared by = and != only, numbers by all operators; a row without the field matches != alone.
+
+        Returns:
+            (id, cosine), best first; equal scores in order of id.
+        """
         ...
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove rows; unknown ids are ignored."""
         ...
 
-    def ids(self) -> set[str]:
-        """All ids."""
+    def ids(self, *, where: Where = ()) -> set[str]:
+        """The ids of the rows that the filter lets through."""
         ...
 
 
