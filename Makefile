@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 DEMO_STORE := .reasonir/demo
 QUESTION := The steel cover of our vibrating gravel sieve has a crack that grows by a centimetre every week. The old mechanic drilled a hole exactly at the end of the crack and said that this will stop it. How can making a hole in a damaged sheet make it stronger?
 
-.PHONY: demo test fast check install clean
+.PHONY: demo test fast check torture install clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/reasonir index examples/corpus --store $(DEMO_STORE)
@@ -16,7 +16,10 @@ test: $(VENV)/.all
 	$(BIN)/python -m pytest --cov=reasonir_agent --cov-report=term --cov-fail-under=90
 
 fast: $(VENV)/.all
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not torture"
+
+torture: $(VENV)/.all
+	$(BIN)/python -m pytest -m torture tests/durability
 
 check: $(VENV)/.all
 	$(BIN)/ruff format --check .

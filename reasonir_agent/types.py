@@ -303,6 +303,42 @@ class VectorIndex(Protocol):
         ...
 
 
+@runtime_checkable
+class PassageSource(Protocol):
+    """What the agent searches: a `Corpus`, or a road to somebody else's store."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that its vectors are of."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of passages; the best of many unrelated ones comes closer than the best of few."""
+        ...
+
+    def find(
+        self, queries: Sequence[str], k: int, *, vectors: FloatMatrix | None = None, where: Where = ()
+    ) -> list[Hit]:
+        """The best passages for several forms of one question, best first.
+
+        Args:
+            queries: the forms; at least one.
+            k: how many hits.
+            vectors: their vectors, float32 [len(queries), dim], when the caller has them already.
+            where: what the documents' metadata must hold.
+        """
+        ...
+
+    def passages(self, ids: Sequence[str]) -> dict[str, Passage]:
+        """The passages with these ids; unknown ids are left out."""
+        ...
+
+    def rarity(self, terms: Sequence[str]) -> dict[str, float]:
+        """How telling each word is among these passages, 0 or more."""
+        ...
+
+
 class Reranker(Protocol):
     """Scores passages against the original question, 0 to 1; None where no score could be had."""
 

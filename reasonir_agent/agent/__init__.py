@@ -2,6 +2,7 @@
 
 state.py       what travels through the graph: JSON-native, ids and scores, no texts of passages
 nodes.py       one function a step, state -> partial update
+sources.py     what is searched, out of what the caller gave: a folder, a corpus, a LangChain vector store
 graph.py       the only place where edges exist; `build_agent`
 answering.py   an answer by a chat model, its citations checked and repaired once
 extractive.py  an answer without a model: the best sentences, each with its citation

@@ -16,10 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reasonir_agent.corpus.indexing import UNKNOWN_LIMIT
+from reasonir_agent.corpus.language import UNKNOWN_LIMIT
 from reasonir_agent.stores.lexical import words
-from reasonir_agent.stores.store import Store
-from reasonir_agent.types import Encoder, Hit
+from reasonir_agent.types import Encoder, Hit, PassageSource
 
 COSINE_PER_DECADE: Final = 0.07
 """What a corpus ten times larger adds to the threshold."""
@@ -60,18 +59,18 @@ class Evidence:
         return self.coverage >= COVERAGE_FLOOR
 
 
-def weigh(question: str, hits: Sequence[Hit], store: Store, encoder: Encoder) -> Evidence:
-    """Measure the evidence that the hits hold for a question."""
+def weigh(question: str, hits: Sequence[Hit], source: PassageSource, encoder: Encoder) -> Evidence:
+    """Measure the evidence that the hits hold for a question; `source` knows its size and how rare words are."""
     best = list(hits[:BEST])
     terms = sorted(set(words(question)))
-    rarity = store.rarity(terms)
+    rarity = source.rarity(terms)
     total = sum(rarity.values()) or 1.0
     shares = [sum(rarity[term] for term in set(words(hit.passage.text)) & set(terms)) / total for hit in best]
     return Evidence(
         cosine=max((hit.dense_score for hit in best), default=0.0),
         coverage=max(shares, default=0.0),
         understood=encoder.unknown_share([question]) <= UNKNOWN_LIMIT,
-        threshold=threshold_for(encoder.abstain_below, store.database.count()[1]),
+        threshold=threshold_for(encoder.abstain_below, source.size),
     )
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from reasonir_agent.agent.nodes import Steps, Update
+from reasonir_agent.agent.sources import open_source
 from reasonir_agent.agent.state import AgentState, Question
 from reasonir_agent.bridge import run_sync
 from reasonir_agent.config import AgentSettings
-from reasonir_agent.corpus import Corpus
 from reasonir_agent.errors import missing_extra
 from reasonir_agent.llm import ChatModel, as_chat_model
 from reasonir_agent.reranking import ChatReranker
-from reasonir_agent.types import Encoder, Reranker
+from reasonir_agent.types import Encoder, PassageSource, Reranker
 
 try:
     from langchain_core.runnables import RunnableLambda
@@ -29,6 +29,7 @@ except ModuleNotFoundError as cause:
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.vectorstores import VectorStore
     from langgraph.graph.state import CompiledStateGraph
 
     from reasonir_agent.stores import Store
@@ -38,7 +39,7 @@ STEPS = ("rewrite", "retrieve", "rerank", "answer")
 
 def build_agent(
     *,
-    store: str | Path | Store | Corpus,
+    store: str | Path | Store | PassageSource | VectorStore,
     encoder: Encoder,
     chat_model: str | ChatModel | BaseChatModel | None = None,
     reranker: Reranker | Literal["auto"] | None = "auto",
@@ -49,7 +50,8 @@ def build_agent(
     """Build the agent as a compiled LangGraph graph.
 
     Args:
-        store: folder of a store, or a corpus that is open already.
+        store: folder of a store, a corpus that is open already, or a LangChain vector store (read only, and what is
+            lost there stands in `VectorStoreCorpus`).
         encoder: the encoder that the store was made with.
         chat_model: "provider:model", a LangChain chat model, or None to work without one.
         reranker: "auto" scores with the chat model when there is one; None leaves the retriever's order.
@@ -58,7 +60,8 @@ def build_agent(
         checkpointer: a LangGraph checkpointer, to resume and to look back.
 
     Returns:
-        a graph; invoke it with {"question": ...}. Its state is JSON-native, see `AgentState`.
+        a graph; invoke it with {"question": ...}, or with filters: {"question": ..., "where": ["type=pdf"]}. Its state
+        is JSON-native, see `AgentState`.
 
     Raises:
         StoreError: there is no store.
@@ -66,7 +69,7 @@ def build_agent(
         InputError: the chat model's name cannot be used.
     """
     settings = settings or AgentSettings()
-    corpus = _corpus(store, encoder)
+    corpus = open_source(store, encoder)
     chat = None if chat_model is None else as_chat_model(chat_model, concurrency=settings.concurrency)
     judge = (ChatReranker(chat) if chat else None) if reranker == "auto" else reranker
     steps = Steps(corpus, chat, judge, settings)
@@ -75,10 +78,21 @@ def build_agent(
     )
     names = STEPS[: STEPS.index(until) + 1]
     for name in names:
-        graph.add_node(name, _both_ways(name, getattr(steps, name)))
+        step = getattr(steps, name)
+        graph.add_node(name, _both_ways(name, _last(step) if name == until else step))
     for before, after in zip((START, *names), (*names, END), strict=True):
         graph.add_edge(before, after)
     return graph.compile(checkpointer=checkpointer, name="reasonir")
+
+
+def _last(step: Callable[[AgentState], Awaitable[Update]]) -> Callable[[AgentState], Awaitable[Update]]:
+    """The step, after which the filter is forgotten: a checkpointer would hand it to the thread's next question."""
+
+    async def run(state: AgentState) -> Update:
+        update = await step(state)
+        return {**update, "where": []} if state.get("where") else update
+
+    return run
 
 
 def _both_ways(name: str, step: Callable[[AgentState], Awaitable[Update]]) -> RunnableLambda[AgentState, Update]:
@@ -89,11 +103,3 @@ def _both_ways(name: str, step: Callable[[AgentState], Awaitable[Update]]) -> Ru
         return run_sync(run(state))
 
     return RunnableLambda(run_here, afunc=run, name=name)
-
-
-def _corpus(store: str | Path | Store | Corpus, encoder: Encoder) -> Corpus:
-    if isinstance(store, Corpus):
-        return store
-    if isinstance(store, (str, Path)):
-        return Corpus(store, encoder)
-    return Corpus(store.folder, encoder)

@@ -16,12 +16,12 @@ from reasonir_agent.agent.answering import Written, write_answer
 from reasonir_agent.agent.extractive import extract_answer
 from reasonir_agent.agent.state import AgentState, pack_hits, unpack_hits, usage_of
 from reasonir_agent.config import AgentSettings
-from reasonir_agent.corpus import Corpus
 from reasonir_agent.errors import ChatError, ChatUnavailable, InputError
 from reasonir_agent.llm import ChatModel, Meter
 from reasonir_agent.reranking import ChatReranker, interpolate
 from reasonir_agent.rewriting import rewrite as rewrite_question
-from reasonir_agent.types import Hit, Reranker
+from reasonir_agent.stores.filters import parse_where
+from reasonir_agent.types import Hit, PassageSource, Reranker
 
 Update = dict[str, Any]
 
@@ -37,13 +37,13 @@ class Steps:
     """The steps with their collaborators.
 
     Attributes:
-        corpus: store and encoder.
+        corpus: what is searched.
         chat: the model, None without one.
         reranker: scores passages, None without one.
         settings: how to work.
     """
 
-    corpus: Corpus
+    corpus: PassageSource
     chat: ChatModel | None
     reranker: Reranker | None
     settings: AgentSettings
@@ -53,6 +53,7 @@ class Steps:
         question = state.get("question")
         if not isinstance(question, str) or not question.strip():
             raise InputError(f"a question is needed, got {question!r}")
+        parse_where(state.get("where") or ())  # a filter that cannot be read is told before a model is paid
         if self.chat is None or not self.settings.rewrite:
             return {"rewrites": []}
         began, meter = time.perf_counter(), Meter()
@@ -70,7 +71,8 @@ class Steps:
         began = time.perf_counter()
         depth = max(self.settings.k, self.settings.rerank_depth if self.reranker else 0)
         queries = state["rewrites"] or [state["question"]]
-        hits = await asyncio.to_thread(self.corpus.find, queries, depth)
+        where = parse_where(state.get("where") or ())
+        hits = await asyncio.to_thread(self.corpus.find, queries, depth, where=where)
         return {"hits": pack_hits(hits), "usage": _usage(Meter(), began)}
 
     async def rerank(self, state: AgentState) -> Update:
@@ -141,7 +143,7 @@ class Steps:
 
     def _extract(self, question: str, hits: list[Hit]) -> Written:
         encoder = self.corpus.encoder
-        if not weigh(question, hits, self.corpus.store, encoder).suffices:
+        if not weigh(question, hits, self.corpus, encoder).suffices:
             return Written(NOT_FOUND, abstained=True)
         vector = encoder.encode_queries([question])
         text, citations = extract_answer(question, vector, hits, encoder, sentences=self.settings.answer_sentences)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from reasonir_agent.llm import Meter
 from reasonir_agent.types import Hit, Passage
@@ -23,9 +23,15 @@ def add_usage(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
 
 
 class Question(TypedDict):
-    """What the graph is given."""
+    """What the graph is given.
+
+    Attributes:
+        question: as the user asked it.
+        where: filters as the user writes them, for example ["type=pdf", "date>=2024"].
+    """
 
     question: str
+    where: NotRequired[list[str]]
 
 
 class AgentState(TypedDict, total=False):
@@ -33,6 +39,7 @@ class AgentState(TypedDict, total=False):
 
     Attributes:
         question: as the user asked it.
+        where: its filters; empty after the last step, so that the next question of a thread starts without.
         rewrites: the long reasoning queries; empty when the question itself was searched with.
         hits: [{id, dense_score, lexical_score, reranker_score, final_score}], best first.
         answer: the text, with [n] for its citations.
@@ -43,6 +50,7 @@ class AgentState(TypedDict, total=False):
     """
 
     question: str
+    where: list[str]
     rewrites: list[str]
     hits: list[dict[str, Any]]
     answer: str

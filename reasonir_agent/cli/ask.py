@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reasonir_agent.cli import screen
-from reasonir_agent.cli.options import EncoderOption, JsonOption, KOption, LlmOption, StoreOption
+from reasonir_agent.cli.options import EncoderOption, JsonOption, KOption, LlmOption, StoreOption, WhereOption
 from reasonir_agent.cli.settings import choose
 
 
@@ -17,6 +17,7 @@ def ask(
     encoder: EncoderOption = None,
     llm: LlmOption = None,
     k: KOption = None,
+    where: WhereOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question from the corpus, with citations that were checked."""
@@ -24,5 +25,5 @@ def ask(
 
     choices = choose(store=store, encoder=encoder, llm=llm, k=k)
     with screen.python_warnings(), choices.open_corpus() as corpus:
-        answer = run(question, store=corpus, chat_model=choices.open_chat_model(), settings=choices.agent)
+        answer = run(question, store=corpus, chat_model=choices.open_chat_model(), settings=choices.agent, where=where or ())
     screen.print_json(answer.as_json()) if as_json else screen.print_answer(answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,27 +11,52 @@ from reasonir_agent.cli.options import EncoderOption, JsonOption, StoreOption
 from reasonir_agent.cli.settings import choose
 from reasonir_agent.errors import InputError
 
+if TYPE_CHECKING:
+    from reasonir_agent.corpus.indexing import IndexOptions
+
 
 def index(
     paths: Annotated[list[str], typer.Argument(help="Files or folders.", show_default=False)],
     store: StoreOption = None,
     encoder: EncoderOption = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="Leave out what matches, as in a .gitignore. Repeatable.")
+    ] = None,
+    gitignore: Annotated[
+        bool, typer.Option("--gitignore/--no-gitignore", help="Leave out what a git work tree ignores.")
+    ] = True,
+    text_field: Annotated[
+        str | None, typer.Option("--text-field", help="Field of JSONL, CSV and Parquet records that is read [text].")
+    ] = None,
+    id_field: Annotated[str | None, typer.Option("--id-field", help="Their id field [id, _id or doc_id].")] = None,
+    title_field: Annotated[str | None, typer.Option("--title-field", help="Their title field [title].")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read, split and encode files and folders; a second run encodes only what changed."""
+    from reasonir_agent.corpus.indexing import IndexOptions
+    from reasonir_agent.corpus.reading import Fields
+
     choices = choose(store=store, encoder=encoder)
-    _check_paths(paths)
-    with screen.python_warnings(), choices.open_corpus(create=True) as corpus, screen.progress() as progress:
-        report = corpus.index(list(paths), progress=progress)
+    given = {"text": text_field, "id": id_field, "title": title_field}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    options = IndexOptions(tuple(exclude or ()), gitignore, Fields(**chosen) if chosen else None)
+    _check_paths(paths, options)
+    try:
+        with screen.python_warnings(), choices.open_corpus(create=True) as corpus, screen.progress() as progress:
+            report = corpus.index(list(paths), progress=progress, options=options)
+    except KeyboardInterrupt:
+        screen.note("what was encoded is safe; the same command goes on from here")
+        raise
     if as_json:
         screen.print_json(report.as_json())
     else:
         screen.print_index(report, choices.store)
 
 
-def _check_paths(paths: list[str]) -> None:
+def _check_paths(paths: list[str], options: IndexOptions) -> None:
     """Refuse a wrong path, and folders without files, before a store is made for them."""
-    from reasonir_agent.corpus.reading import find_files
+    from reasonir_agent.corpus.reading import Finder
 
-    if not [path for path in paths if next(iter(find_files(path)), None) is not None]:
+    finder = Finder(options.excludes, ignore_files=options.ignore_files)
+    if not [path for path in paths if next(iter(finder.walk(path)), None) is not None]:
         raise InputError(f"nothing to index: {', '.join(map(repr, paths))} holds no files")

@@ -15,8 +15,10 @@ import typer
 from reasonir_agent._version import __version__
 from reasonir_agent.cli import screen
 from reasonir_agent.cli.ask import ask
+from reasonir_agent.cli.doctor import doctor
 from reasonir_agent.cli.evaluate import evaluate
 from reasonir_agent.cli.index import index
+from reasonir_agent.cli.reembed import reembed
 from reasonir_agent.cli.search import search
 from reasonir_agent.errors import (
     ChatUnavailable,
@@ -41,6 +43,8 @@ app = typer.Typer(
 app.command()(index)
 app.command()(search)
 app.command()(ask)
+app.command()(doctor)
+app.command()(reembed)
 app.add_typer(evaluate, name="evaluate")
 
 

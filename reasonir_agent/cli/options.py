@@ -20,3 +20,10 @@ LlmOption = Annotated[
 ]
 KOption = Annotated[int | None, typer.Option("-k", help="Number of passages (default: 8).")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object to stdout.")]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        help="Only documents with this: source=notes/*, type=pdf, date>=2024-03, or a field of the records. Repeatable.",
+    ),
+]

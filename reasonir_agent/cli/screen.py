@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.padding import Padding
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from reasonir_agent.corpus.indexing import IndexReport
-    from reasonir_agent.corpus.indexing import Progress as Report
+    from reasonir_agent.corpus.doctor import Finding
+    from reasonir_agent.corpus.reembed import ReembedReport
+    from reasonir_agent.corpus.report import IndexReport, Step
+    from reasonir_agent.corpus.report import Progress as Report
     from reasonir_agent.types import Answer, Citation, SearchResult
 
 out = Console(highlight=False, soft_wrap=False)
@@ -67,19 +70,28 @@ def python_warnings() -> Iterator[None]:
 
 
 @contextmanager
-def progress() -> Iterator[Report | None]:
-    """A progress bar on stderr, nothing when stderr is no terminal."""
+def progress(unit: str = "passages") -> Iterator[Report | None]:
+    """A progress bar with rate and time left on stderr, nothing when stderr is no terminal."""
     if not err.is_terminal:
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as bars:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[count]}", style="dim"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, speed_estimate_period=120) as bars:
         tasks: dict[str, Any] = {}
+        began = time.monotonic()
 
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
+        def report(step: Step) -> None:
+            if step.what not in tasks:
+                tasks[step.what] = bars.add_task(step.what, total=step.total, count="")
+            rate = step.passages / max(time.monotonic() - began, 1e-3)
+            count = f"{step.passages:,} {unit}, {rate:,.0f}/s" if step.passages else ""
+            bars.update(tasks[step.what], completed=step.done, total=step.total, count=count)
 
         yield report
 
@@ -97,6 +109,28 @@ def print_index(report: IndexReport, store: object) -> None:
         note(f"skipped {one.path}: {one.reason}")
     if len(report.skipped) > 20:
         note(f"... and {len(report.skipped) - 20} more (--json lists all)")
+    notes(report.warnings)
+
+
+def print_findings(findings: Sequence[Finding], store: object) -> None:
+    """What a doctor found."""
+    out.print(Text(f"store {store}", style="bold"))
+    for one in findings:
+        mark, style = ("ok", "green") if one.sound else ("damaged", "bold red")
+        state = "repaired" if one.sound and one.problem else mark
+        words = "; ".join(part for part in (one.problem, one.done) if part)
+        out.print(Text.assemble((f"{one.part:<14}", "bold"), (f"{state:<9}", style), clean(words)))
+
+
+def print_reembed(report: ReembedReport) -> None:
+    """What re-embedding did."""
+    out.print(
+        Text.assemble(
+            (f"{report.texts} texts", "bold"),
+            f" have vectors of another encoder ({report.encoded} encoded now, {report.seconds:.1f} s); ",
+            f"{clean(report.now)} is in use, {clean(report.before)} was before",
+        )
+    )
     notes(report.warnings)
 
 

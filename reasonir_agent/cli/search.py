@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reasonir_agent.cli import screen
-from reasonir_agent.cli.options import EncoderOption, JsonOption, KOption, LlmOption, StoreOption
+from reasonir_agent.cli.options import EncoderOption, JsonOption, KOption, LlmOption, StoreOption, WhereOption
 from reasonir_agent.cli.settings import choose
 
 
@@ -17,6 +17,7 @@ def search(
     encoder: EncoderOption = None,
     llm: LlmOption = None,
     k: KOption = None,
+    where: WhereOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the passages that help with a question; with --llm, rewritten and reranked."""
@@ -24,5 +25,5 @@ def search(
 
     choices = choose(store=store, encoder=encoder, llm=llm, k=k)
     with screen.python_warnings(), choices.open_corpus() as corpus:
-        result = run(question, store=corpus, chat_model=choices.open_chat_model(), settings=choices.agent)
+        result = run(question, store=corpus, chat_model=choices.open_chat_model(), settings=choices.agent, where=where or ())
     screen.print_json(result.as_json()) if as_json else screen.print_hits(result)

@@ -1,7 +1,7 @@
 """What the user chose, in order of precedence: option, then (for the encoder) the store, environment, reasonir.toml.
 
-`reasonir.toml` in the working folder may hold `store`, `encoder`, `llm`, `k`, and a table `[agent]` with the names of
-`AgentSettings`.
+`reasonir.toml` in the working folder may hold `store`, `encoder`, `llm`, `k`, `exact_mb` (vectors up to this size are
+searched exactly, without Chroma), and a table `[agent]` with the names of `AgentSettings`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _KEYS: Final[dict[str, tuple[type, str]]] = {
     "encoder": (str, "a text"),
     "llm": (str, "a text"),
     "k": (int, "a whole number"),
+    "exact_mb": (int, "a whole number"),
     "agent": (dict, "a table"),
 }
 
@@ -41,6 +42,7 @@ class Choices:
         encoder_fallback: REASONIR_ENCODER or reasonir.toml; used for a store that does not exist yet.
         llm: `--llm`, REASONIR_LLM or reasonir.toml.
         agent: settings of the agent.
+        exact_bytes: vectors up to this size are searched exactly; REASONIR_EXACT_MB or reasonir.toml.
         environment: what is left of the environment that we read (keys, addresses).
     """
 
@@ -49,12 +51,13 @@ class Choices:
     encoder_fallback: str | None
     llm: str | None
     agent: AgentSettings
+    exact_bytes: int
     environment: Mapping[str, str] = field(repr=False)
 
     def open_encoder(self) -> ReasonIREncoder:
         """The encoder: as given, else the store's, else the fallback, else the local default."""
         from reasonir_agent.encoder import ReasonIREncoder
-        from reasonir_agent.stores.store import stored_encoder
+        from reasonir_agent.stores.encoders import stored_encoder
 
         return ReasonIREncoder(self.encoder_option or stored_encoder(self.store) or self.encoder_fallback)
 
@@ -65,7 +68,7 @@ class Choices:
 
         if not create and not (self.store / FILE_NAME).is_file():
             raise InputError(_no_store(self.store))
-        return Corpus(self.store, self.open_encoder(), create=create)
+        return Corpus(self.store, self.open_encoder(), create=create, exact_bytes=self.exact_bytes)
 
     def open_chat_model(self) -> ChatModel | None:
         """The chat model, None when none was chosen."""
@@ -104,8 +107,20 @@ def choose(
         encoder_fallback=environment.get("REASONIR_ENCODER") or toml.get("encoder"),
         llm=llm or environment.get("REASONIR_LLM") or toml.get("llm"),
         agent=_agent(agent),
+        exact_bytes=_exact_bytes(environment.get("REASONIR_EXACT_MB"), toml.get("exact_mb")),
         environment={name: environment[name] for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY") if name in environment},
     )
+
+
+def _exact_bytes(variable: str | None, stored: int | None) -> int:
+    if not variable and stored is None:
+        from reasonir_agent.stores.store import EXACT_BYTES
+
+        return EXACT_BYTES
+    value = variable or str(stored)
+    if not value.isdecimal():
+        raise InputError(f"exact_mb (REASONIR_EXACT_MB) must be a whole number of megabytes, 0 or more; got {value!r}")
+    return int(value) * 1_000_000
 
 
 def _toml(file: Path) -> dict[str, Any]:

@@ -1,7 +1,11 @@
 """The incremental run: what is new is read, split and encoded; what is unchanged is not touched; what is gone is removed.
 
-A file is known by the hash of its bytes, a vector by the hash of the text that was encoded. Files are committed one by
-one, so a run that was stopped goes on where it was.
+A file is known by its stamp on disk, then by the hash of its bytes; a record in it by the hash of its text; a vector
+by the hash of the text that was encoded. Vectors are stored every few seconds and files are committed one by one, so
+a run that was stopped at any moment goes on where it was, and ends in the same state.
+
+A file that cannot be read at this moment (a network drive, a program that writes to it) stays as it was indexed. One
+that was read and holds nothing usable any more is removed.
 """
 
 from __future__ import annotations
@@ -9,74 +13,55 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from reasonir_agent.corpus.reading import Unreadable, find_files, read_file
+from reasonir_agent.corpus.encoding import EncodingQueue
+from reasonir_agent.corpus.language import note_language
+from reasonir_agent.corpus.reading import Fields, Finder, FoundFile, Readers, Unreadable, read_content
+from reasonir_agent.corpus.report import IndexReport, Progress, Step
 from reasonir_agent.corpus.splitting import SplitSettings, split_document
-from reasonir_agent.encoder.known import MULTILINGUAL_ENCODER
 from reasonir_agent.errors import InputError
-from reasonir_agent.stores.store import Store, vector_key
+from reasonir_agent.stores.database import DocumentEntry, FileEntry
+from reasonir_agent.stores.store import Store
+from reasonir_agent.stores.vectors import vector_key
 from reasonir_agent.types import Document, Encoder, Passage, Skipped
 
-READERS_VERSION: Final = 1
+READERS_VERSION: Final = 2
 """Raised when a reader or the splitter gives other text for the same bytes; files are then read again."""
 
-UNKNOWN_LIMIT: Final = 0.10
-"""Share of unknown tokens above which an encoder does not know the language of a corpus."""
-
 _TEXTS_AT_ONCE: Final = 2048
-
-Progress = Callable[[str, int, int], None]
-"""Called with (what, done, of how many)."""
+_BYTES_AT_ONCE: Final = 64_000_000
 
 
-@dataclass(slots=True)
-class IndexReport:
-    """What a run did. Counts are passages, except `files`.
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """What to index and how to read it.
 
     Attributes:
-        files: files that are now indexed under the given paths.
-        passages: passages that the store now holds.
-        encoded: passages that were new and whose text was encoded or known.
-        unchanged: passages that were there before and still are.
-        removed: passages that are gone.
-        skipped: what could not be read, and why.
-        seconds: duration.
-        warnings: sentences for the user.
+        excludes: patterns of files and folders to leave out, as in a .gitignore.
+        ignore_files: whether the .gitignore files of a git work tree count.
+        fields: which fields of records are read; None is what the store was made with, or the usual ones.
     """
 
-    files: int = 0
-    passages: int = 0
-    encoded: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    skipped: list[Skipped] = field(default_factory=list)
-    seconds: float = 0.0
-    warnings: list[str] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """The object that `reasonir index --json` prints."""
-        return {
-            "files": self.files,
-            "passages": self.passages,
-            "encoded": self.encoded,
-            "unchanged": self.unchanged,
-            "removed": self.removed,
-            "skipped": [{"path": one.path, "reason": one.reason} for one in self.skipped],
-            "seconds": round(self.seconds, 3),
-            "warnings": list(self.warnings),
-        }
+    excludes: tuple[str, ...] = ()
+    ignore_files: bool = True
+    fields: Fields | None = None
 
 
 @dataclass(slots=True)
 class _FileWork:
     path: str
-    digest: str
-    documents: list[tuple[Document, list[Passage]]]
+    entry: FileEntry
+    documents: list[DocumentEntry]
+    size: int
+
+    def passages(self) -> Iterator[Passage]:
+        return (passage for one in self.documents for passage, _ in one.passages or ())
 
 
 class Indexer:
@@ -86,13 +71,20 @@ class Indexer:
         store: where to.
         encoder: the store's encoder.
         progress: told how far the run is; None for silence.
+        options: what to leave out, how to read records.
     """
 
-    def __init__(self, store: Store, encoder: Encoder, *, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        encoder: Encoder,
+        *,
+        progress: Progress | None = None,
+        options: IndexOptions | None = None,
+    ) -> None:
         self._store, self._encoder = store, encoder
-        self._progress: Progress = progress or (lambda what, done, total: None)
-        self._split = SplitSettings.for_window(encoder.window)
-        self._recipe = f"readers {READERS_VERSION}, split {self._split.tokens}/{self._split.overlap}"
+        self._progress: Progress = progress or (lambda step: None)
+        self._options = options or IndexOptions()
         self._report = IndexReport()
 
     def run(self, paths: Sequence[str]) -> IndexReport:
@@ -100,127 +92,179 @@ class Indexer:
 
         Raises:
             InputError: a path is missing, or nothing under the paths can be read and nothing of them was indexed.
+            StoreBusy: another process is writing to the store.
         """
         began = time.perf_counter()
-        found = list(dict.fromkeys(entry for path in paths for entry in find_files(path)))  # roots may overlap
-        self._report.skipped += [entry for entry in found if isinstance(entry, Skipped)]
-        before = self._store.database.file_digests()
-        present = self._index_files([entry for entry in found if isinstance(entry, str)], before)
-        seen = {entry.path if isinstance(entry, Skipped) else entry for entry in found}
-        gone = [path for path in sorted(before.keys() - present) if _is_gone(path, paths, seen)]
-        if not present and not gone:
-            raise InputError(_nothing(paths, self._report.skipped))
-        self._remove(gone)
-        if not present:
-            self._report.warnings.append(f"{_nothing(paths, self._report.skipped)}; what was indexed there was removed")
-        self._report.files = len(present)
-        self._report.passages = self._store.database.count()[1]
-        self._note_language()
-        self._progress("building the indexes", 0, 1)
-        self._store.refresh()
-        self._progress("building the indexes", 1, 1)
+        with self._store.writing(), self._prepared() as readers:
+            self._queue = EncodingQueue(
+                self._store.vectors, self._store.database, self._encoder, self._progress, self._report
+            )
+            self._queue.heal()
+            self._run(paths, readers)
         self._report.seconds = time.perf_counter() - began
         return self._report
 
-    def _index_files(self, files: list[str], before: dict[str, str]) -> set[str]:
+    @contextmanager
+    def _prepared(self) -> Iterator[Readers]:
+        """The readers, and the recipe that they and the splitter make: as the store had it, where nothing was asked."""
+        database = self._store.database
+        stored = database.get_meta("fields")
+        fields = self._options.fields or (Fields(**stored) if stored else Fields())
+        usual = SplitSettings.for_window(self._encoder.window)
+        split = SplitSettings(**(database.get_meta("split") or asdict(usual)))
+        self._split = split if split.tokens <= usual.tokens else usual
+        for key, value in (("fields", asdict(fields)), ("split", asdict(self._split))):
+            if database.get_meta(key) != value:
+                database.set_meta(key, value)
+        recipe = f"readers {READERS_VERSION}, split {self._split.tokens}/{self._split.overlap}, {fields}"
+        self._recipe = hashlib.sha256(recipe.encode()).hexdigest()[:8]
+        with Readers(fields) as readers:
+            yield readers
+
+    def _run(self, paths: Sequence[str], readers: Readers) -> None:
+        report, database = self._report, self._store.database
+        finder = Finder(self._options.excludes, ignore_files=self._options.ignore_files)
+        with report.timed("read"):
+            found = {entry.path: entry for path in paths for entry in finder.walk(path)}  # roots may overlap
+        before = database.files()
+        report.skipped += [entry for entry in found.values() if isinstance(entry, Skipped)]
+        files = [entry for entry in found.values() if isinstance(entry, FoundFile)]
+        present = self._index_files(files, before, readers)
+        gone = [
+            path
+            for path in sorted(before.keys() - present)
+            if any(_is_under(path, root) for root in paths) and (finder.is_excluded(path) or _is_gone(path, found))
+        ]
+        if not present and not gone:
+            raise InputError(_nothing(paths, report.skipped))
+        report.removed += sum(before[path].passages for path in gone)
+        if gone:
+            database.remove_files(gone)
+        if not present:
+            report.warnings.append(f"{_nothing(paths, report.skipped)}; what was indexed there was removed")
+        if finder.excluded:
+            report.warnings.append(f"{finder.excluded} files and folders were left out by ignore rules")
+        report.files, report.passages = len(present), database.count()[1]
+        self._finish()
+
+    def _finish(self) -> None:
+        note_language(self._store.database, self._encoder, self._report)
+        self._progress(Step("building the indexes", 0, 1))
+        with self._report.timed("index"):
+            self._store.vectors.tidy()
+            trouble = self._store.refresh()
+        self._report.warnings += [trouble] if trouble else []
+        self._progress(Step("building the indexes", 1, 1))
+
+    def _index_files(self, files: list[FoundFile], before: dict[str, FileEntry], readers: Readers) -> set[str]:
         """Index files; returns those that are now in the store."""
         present: set[str] = set()
+        stamps: dict[str, str] = {}
         waiting: list[_FileWork] = []
-        passages = 0
-        for number, path in enumerate(files):
-            self._progress("reading", number, len(files))
+        changed = [one for one in files if not self._is_unchanged(one, before, present)]
+        self._queue.begin(sum(one.size for one in changed))
+        for one in changed:
+            known = before.get(one.path)
             try:
-                work = self._read(path, before.get(path))
-            except (Unreadable, OSError) as problem:
-                reason = problem.strerror or str(problem) if isinstance(problem, OSError) else str(problem)
-                self._report.skipped.append(Skipped(path, reason))
+                work = self._read(one.path, known, readers, stamps)
+            except Unreadable as problem:
+                self._report.skipped.append(Skipped(one.path, str(problem)))
+                self._queue.advance(one.size)
                 continue
-            present.add(path)
+            except OSError as problem:
+                self._skip_for_now(one.path, problem, known, present)
+                self._queue.advance(one.size)
+                continue
+            present.add(one.path)
             if work is None:
-                self._report.unchanged += len(self._store.database.passage_ids(path))
+                self._count_unchanged(known)
+                self._queue.advance(one.size)
                 continue
             waiting.append(work)
-            passages += sum(len(some) for _, some in work.documents)
-            if passages >= _TEXTS_AT_ONCE:
+            if _is_enough(waiting):
                 self._commit(waiting)
-                waiting, passages = [], 0
+                waiting = []
         self._commit(waiting)
-        self._progress("reading", len(files), len(files))
+        if stamps:
+            self._store.database.stamp_files(stamps)
         return present
 
-    def _read(self, path: str, known_digest: str | None) -> _FileWork | None:
-        """Read and split one file; None when nothing changed."""
-        content = Path(path).read_bytes()
-        digest = hashlib.sha256(self._recipe.encode() + b"\0" + content).hexdigest()
-        if digest == known_digest:
-            return None
-        documents, skipped = read_file(path, content)
+    def _is_unchanged(self, file: FoundFile, before: dict[str, FileEntry], present: set[str]) -> bool:
+        known = before.get(file.path)
+        if known is None or known.stamp != self._stamp(file.stamp):
+            return False
+        present.add(file.path)
+        self._count_unchanged(known)
+        return True
+
+    def _stamp(self, stamp: str) -> str:
+        return f"{self._recipe} {stamp}"
+
+    def _count_unchanged(self, known: FileEntry | None) -> None:
+        assert known is not None
+        self._report.unchanged += known.passages
+        self._report.skipped += [Skipped(path, reason) for path, reason in known.skipped]
+
+    def _skip_for_now(self, path: str, problem: OSError, known: FileEntry | None, present: set[str]) -> None:
+        reason = problem.strerror or str(problem)
+        if known is not None and os.path.lexists(path):
+            present.add(path)
+            self._report.unchanged += known.passages
+            reason += "; what was indexed of it before is kept"
+        self._report.skipped.append(Skipped(path, reason))
+
+    def _read(self, path: str, known: FileEntry | None, readers: Readers, stamps: dict[str, str]) -> _FileWork | None:
+        """Read and split one file; None when its content is what was indexed."""
+        with self._report.timed("read"):
+            content, stamp = read_content(path)
+            digest = hashlib.sha256(self._recipe.encode() + content).hexdigest()
+            stamp = self._stamp(stamp) if stamp else ""
+            if known is not None and known.digest == digest:
+                if stamp:
+                    stamps[path] = stamp
+                return None
+            date = datetime.fromtimestamp(Path(path).stat().st_mtime, tz=UTC).date().isoformat()
+            documents, skipped = readers.read(path, content, date=date)
         self._report.skipped += skipped
-        split = [(one, split_document(one, self._encoder.count_tokens, self._split)) for one in documents]
-        return _FileWork(path, digest, split)
+        entry = FileEntry(digest, stamp, skipped=[[one.path, one.reason] for one in skipped])
+        stored = self._store.database.document_digests(path) if known else {}
+        with self._report.timed("split"):
+            entries = [self._entry(document, stored.get(document.source, "")) for document in documents]
+        return _FileWork(path, entry, entries, len(content))
+
+    def _entry(self, document: Document, stored: str) -> DocumentEntry:
+        """A document with its passages, unless its text is the stored one."""
+        parts = f"{self._recipe}\0{document.sections}\0{document.text}"
+        text_digest = hashlib.sha256(parts.encode()).hexdigest()[:32]
+        digest = f"{text_digest} {hashlib.sha256(repr(sorted(document.metadata.items())).encode()).hexdigest()[:16]}"
+        if stored.startswith(text_digest):
+            return DocumentEntry(document, digest, None)
+        passages = split_document(document, self._encoder.count_tokens, self._split)
+        return DocumentEntry(document, digest, [(p, vector_key(p.encoded_text)) for p in passages])
 
     def _commit(self, waiting: list[_FileWork]) -> None:
         """Encode the texts that have no vector yet, then commit file by file."""
-        texts = {p.encoded_text: None for work in waiting for _, passages in work.documents for p in passages}
-        keys = {text: vector_key(text) for text in texts}
-        known = self._store.database.known_keys(list(keys.values()))
-        new = [text for text, key in keys.items() if key not in known]
-        for start in range(0, len(new), _TEXTS_AT_ONCE):
-            self._progress("encoding", start, len(new))
-            some = new[start : start + _TEXTS_AT_ONCE]
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                self._store.add_vectors(some, self._encoder.encode_documents(some))
-            self._report.warnings += sorted({str(one.message) for one in caught})
-        for work in waiting:
-            self._commit_file(work, keys)
-
-    def _commit_file(self, work: _FileWork, keys: dict[str, str]) -> None:
-        before = set(self._store.database.passage_ids(work.path))
-        self._store.database.replace_file(
-            work.path,
-            work.digest,
-            [(document, [(p, keys[p.encoded_text]) for p in some]) for document, some in work.documents],
-        )
-        after = {p.id for _, some in work.documents for p in some}
-        self._report.encoded += len(after - before)
-        self._report.unchanged += len(after & before)
-        self._report.removed += len(before - after)
-
-    def _remove(self, gone: list[str]) -> None:
-        for path in gone:
-            self._report.removed += len(self._store.database.passage_ids(path))
-        if gone:
-            self._store.database.remove_files(gone)
-
-    def _note_language(self) -> None:
-        """Measure the share of unknown tokens on a sample; above the limit, say so and lean on words."""
-        database = self._store.database
-        ids = database.passage_ids()
-        sample = database.passages(ids[:: max(1, len(ids) // 400)])
-        shares = [self._encoder.unknown_share([p.text]) for p in sample.values()]
-        foreign = [share for share in shares if share > UNKNOWN_LIMIT]
-        overall = self._encoder.unknown_share([p.text for p in sample.values()])
-        database.set_meta("foreign", overall > UNKNOWN_LIMIT)
-        if overall > UNKNOWN_LIMIT:
-            self._report.warnings.append(
-                f"the encoder {self._encoder.name} does not know {overall:.0%} of the tokens of this corpus; search "
-                f"leans on words, and --encoder {MULTILINGUAL_ENCODER} would understand more"
-            )
-        elif foreign:
-            self._report.warnings.append(
-                f"about {len(foreign) / len(shares):.0%} of the passages are in a script that the encoder "
-                f"{self._encoder.name} does not know; they are found by their words only "
-                f"(--encoder {MULTILINGUAL_ENCODER} would understand them)"
-            )
+        texts = {key: p.encoded_text for work in waiting for one in work.documents for p, key in one.passages or ()}
+        self._queue.encode(texts, sum(work.size for work in waiting))
+        with self._report.timed("write"):
+            for work in waiting:
+                change = self._store.database.put_file(work.path, work.entry, work.documents)
+                self._report.encoded += change.added
+                self._report.unchanged += change.kept
+                self._report.removed += change.removed
 
 
-def _is_gone(path: str, roots: Sequence[str], seen: set[str]) -> bool:
+def _is_enough(waiting: list[_FileWork]) -> bool:
+    passages = sum(len(one.passages or ()) for work in waiting for one in work.documents)
+    return passages >= _TEXTS_AT_ONCE or sum(work.size for work in waiting) >= _BYTES_AT_ONCE
+
+
+def _is_gone(path: str, found: dict[str, FoundFile | Skipped]) -> bool:
     """Whether a file that was indexed before can no longer be read where it was.
 
-    A hidden file that was once given by itself is not seen in its folder, and stays.
+    A hidden file that was once given by itself is not found in its folder, and stays.
     """
-    return any(_is_under(path, root) for root in roots) and (path in seen or not os.path.exists(path))  # noqa: PTH110
+    return path in found or not os.path.exists(path)  # noqa: PTH110
 
 
 def _is_under(path: str, root: str) -> bool:

@@ -85,5 +85,5 @@ def measure(corpus: Corpus, questions: Sequence[GoldQuestion], *, k: int = 8) ->
     evidence = {}
     for one, vector in zip(questions, vectors, strict=True):
         hits = corpus.find([one.question], k, vectors=vector[None])
-        evidence[one.id] = (bool(one.gold_ids), weigh(one.question, hits, corpus.store, corpus.encoder))
+        evidence[one.id] = (bool(one.gold_ids), weigh(one.question, hits, corpus, corpus.encoder))
     return AbstentionReport(evidence)

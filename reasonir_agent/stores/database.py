@@ -1,37 +1,106 @@
-"""The SQLite file of a store: documents with their extracted text, passages with their spans, where vectors lie.
+"""The SQLite file of a store: documents with their text, passages with their spans, where each vector lies.
 
 `generation` counts the committed changes of the set of passages; every index over them (lexical, Chroma) remembers
-the generation it was built from, so a stale one is seen and never trusted.
+what it was built from, so a stale one is seen and never trusted. A passage has a `number` beside its id: numbers grow
+and are never given twice, and a passage whose vector changes gets a new one, so indexes keep numbers and compare sets.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import numpy as np
 
 from reasonir_agent.errors import StoreError
-from reasonir_agent.types import Document, Passage
+from reasonir_agent.stores import points
+from reasonir_agent.stores.filters import as_sql
+from reasonir_agent.types import Document, Passage, Where
 
-FORMAT: Final = 1
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.int64]
+
+FORMAT: Final = 2
 FILE_NAME: Final = "reasonir.sqlite"
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, digest TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS files (
+    path TEXT PRIMARY KEY, digest TEXT NOT NULL, stamp TEXT NOT NULL, skipped TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS documents (
-    source TEXT PRIMARY KEY, path TEXT NOT NULL REFERENCES files(path) ON DELETE CASCADE, text TEXT NOT NULL);
+    source TEXT PRIMARY KEY, path TEXT NOT NULL REFERENCES files(path) ON DELETE CASCADE,
+    digest TEXT NOT NULL, metadata TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS passages (
-    id TEXT PRIMARY KEY, source TEXT NOT NULL REFERENCES documents(source) ON DELETE CASCADE,
-    start INTEGER NOT NULL, "end" INTEGER NOT NULL, text TEXT NOT NULL, heading TEXT NOT NULL, key TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, shard TEXT NOT NULL, row INTEGER NOT NULL) WITHOUT ROWID;
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+    source TEXT NOT NULL REFERENCES documents(source) ON DELETE CASCADE,
+    key BLOB NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, heading TEXT NOT NULL, text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS encoders (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, fingerprint TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS shards (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, encoder INTEGER NOT NULL REFERENCES encoders(number),
+    name TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS vectors (
+    encoder INTEGER NOT NULL, key BLOB NOT NULL, shard INTEGER NOT NULL REFERENCES shards(number) ON DELETE CASCADE,
+    row INTEGER NOT NULL, PRIMARY KEY (encoder, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS in_chroma (number INTEGER PRIMARY KEY);
 CREATE INDEX IF NOT EXISTS documents_path ON documents(path);
 CREATE INDEX IF NOT EXISTS passages_source ON passages(source);
+CREATE INDEX IF NOT EXISTS passages_key ON passages(key);
+CREATE INDEX IF NOT EXISTS vectors_shard ON vectors(shard);
 """
 _AT_ONCE: Final = 500  # SQLite bounds the number of `?` in a statement
+_PATIENCE: Final = 30.0  # seconds that a reader waits for a commit of the writer
+_PASSAGE: Final = 'p.id, p.source, p.start, p."end", p.text, p.heading'
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """What is known of an indexed file.
+
+    Attributes:
+        digest: hash of its content and of how it was read.
+        stamp: size and times on disk, when they can be trusted to tell a change.
+        passages: how many passages it has.
+        skipped: [path, reason] of the parts of it that could not be read.
+    """
+
+    digest: str
+    stamp: str
+    passages: int = 0
+    skipped: Sequence[Sequence[str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentEntry:
+    """A document on its way into the store.
+
+    Attributes:
+        document: the document.
+        digest: hash of everything about it; one that is stored already is not written again.
+        passages: its passages with the keys of their vectors; None when its text is the stored one.
+    """
+
+    document: Document
+    digest: str
+    passages: Sequence[tuple[Passage, bytes]] | None
+
+
+@dataclass(slots=True)
+class Change:
+    """Passages that a commit added, kept and removed."""
+
+    added: int = 0
+    kept: int = 0
+    removed: int = 0
 
 
 class Database:
@@ -42,23 +111,47 @@ class Database:
         create: make the file when it is not there.
 
     Raises:
-        StoreError: the file is not there, is not ours, or cannot be opened.
+        StoreError: the file is not there, is not ours, is damaged, or cannot be opened.
     """
 
-    def __init__(self, folder: Path, *, create: bool) -> None:
+    def __init__(self, folder: Path, *, create: bool = False) -> None:
         file = folder / FILE_NAME
         if not create and not file.is_file():
             raise StoreError(f"{folder} is no store: it has no {FILE_NAME}; make one with: reasonir index PATH")
         self._file = file
         with self._guarded():
-            self._connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+            self._connection = self._connect(create)
         try:
-            self._prepare()
+            self._prepare(create)
         except BaseException:
             self._connection.close()
             raise
 
-    def _prepare(self) -> None:
+    def _connect(self, create: bool) -> sqlite3.Connection:
+        """Open for writing; where the folder is read-only, for reading."""
+        modes = ["mode=rwc"] if create else ["mode=rw", "mode=ro"]
+        log = self._file.with_name(f"{FILE_NAME}-wal")
+        if not create and not (log.is_file() and log.stat().st_size):
+            modes.append("immutable=1")  # no log to read beside it, and none can be made
+        for mode in modes:
+            address = f"file:{quote(os.path.abspath(self._file))}?{mode}"  # noqa: PTH100 - links stay as they are
+            connection = sqlite3.connect(
+                address, uri=True, check_same_thread=False, isolation_level=None, timeout=_PATIENCE
+            )
+            try:
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            except sqlite3.OperationalError as problem:
+                connection.close()
+                if mode == modes[-1] or "locked" in str(problem):
+                    raise
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                return connection
+        raise AssertionError("unreachable: the last mode raises")
+
+    def _prepare(self, create: bool) -> None:
         with self._guarded():
             tables = {row[0] for row in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if tables and "meta" not in tables:
@@ -69,12 +162,14 @@ class Database:
                     f"{self._file.parent} is a store of format {found}, this version reads format {FORMAT}; "
                     "index anew into another --store"
                 )
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA foreign_keys = ON")
-            self._connection.executescript(_SCHEMA)
             if found is None:
+                if not create:
+                    raise StoreError(f"{self._file.parent} was never finished; run: reasonir index PATH")
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._connection.executescript(_SCHEMA)
                 self.set_meta("format", FORMAT)
+            self._connection.execute("PRAGMA synchronous = NORMAL")
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -82,7 +177,9 @@ class Database:
         try:
             yield
         except sqlite3.Error as cause:
-            raise StoreError(f"the store's database {self._file} cannot be used: {cause}") from cause
+            damaged = type(cause) is sqlite3.DatabaseError
+            remedy = "; run: reasonir doctor --rebuild (no vector is lost)" if damaged else ""
+            raise StoreError(f"the store's database {self._file} cannot be used: {cause}{remedy}") from cause
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._guarded():
@@ -95,8 +192,22 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of the block's changes or none."""
+        with self._within("BEGIN IMMEDIATE"):
+            yield
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Reads of the block see one state, whatever a writer commits meanwhile."""
+        if self._connection.in_transaction:
+            yield
+            return
+        with self._within("BEGIN"):
+            yield
+
+    @contextmanager
+    def _within(self, begin: str) -> Iterator[None]:
         with self._guarded():
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(begin)
             try:
                 yield
                 self._connection.execute("COMMIT")
@@ -119,107 +230,187 @@ class Database:
         """How often the set of passages has changed."""
         return int(self.get_meta("generation") or 0)
 
-    def file_digests(self) -> dict[str, str]:
-        """Path and content hash of the files that are indexed."""
-        return dict(self._rows("SELECT path, digest FROM files"))
+    def files(self) -> dict[str, FileEntry]:
+        """The files that are indexed."""
+        counts = dict(
+            self._rows(
+                "SELECT d.path, count(*) FROM passages p JOIN documents d ON p.source = d.source GROUP BY d.path"
+            )
+        )
+        rows = self._rows("SELECT path, digest, stamp, skipped FROM files")
+        return {
+            path: FileEntry(digest, stamp, counts.get(path, 0), json.loads(skipped))
+            for path, digest, stamp, skipped in rows
+        }
 
-    def replace_file(
-        self, path: str, digest: str, documents: Sequence[tuple[Document, Sequence[tuple[Passage, str]]]]
-    ) -> None:
-        """Put a file's documents and passages (each with the key of its vector) in the place of what it had."""
+    def document_digests(self, path: str) -> dict[str, str]:
+        """Source and digest of a file's documents."""
+        return dict(self._rows("SELECT source, digest FROM documents WHERE path = ?", (path,)))
+
+    def put_file(self, path: str, entry: FileEntry, documents: Sequence[DocumentEntry]) -> Change:
+        """Put a file's documents and passages in the place of what it had; what is the same is not written."""
+        change = Change()
         with self.transaction():
-            self._connection.execute("DELETE FROM files WHERE path = ?", (path,))
-            self._connection.execute("INSERT INTO files VALUES (?, ?)", (path, digest))
-            for document, passages in documents:
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)",
-                    (document.source, path, document.text),
-                )
-                self._connection.executemany(
-                    "INSERT OR REPLACE INTO passages VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    [(p.id, p.source, p.start, p.end, p.text, p.heading, key) for p, key in passages],
-                )
-            self._bump()
+            before = self.document_digests(path)
+            change.kept = self._count_passages(path)
+            self._connection.execute(
+                "INSERT INTO files VALUES (?, ?, ?, ?) ON CONFLICT(path) DO UPDATE SET digest = excluded.digest, "
+                "stamp = excluded.stamp, skipped = excluded.skipped",
+                (path, entry.digest, entry.stamp, json.dumps(entry.skipped)),
+            )
+            for source in before.keys() - {one.document.source for one in documents}:
+                change.removed += len(self._passage_keys(source))
+                self._connection.execute("DELETE FROM documents WHERE source = ?", (source,))
+            for one in documents:
+                if before.get(one.document.source) != one.digest:
+                    self._put_document(path, one, change)
+            change.kept -= change.removed
+            if change.added or change.removed:
+                self.bump()
+        points.reached("file committed")
+        return change
+
+    def _put_document(self, path: str, entry: DocumentEntry, change: Change) -> None:
+        document = entry.document
+        self._connection.execute(
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?) ON CONFLICT(source) DO UPDATE SET path = excluded.path, "
+            "digest = excluded.digest, metadata = excluded.metadata, text = excluded.text",
+            (document.source, path, entry.digest, json.dumps(dict(document.metadata)), document.text),
+        )
+        if entry.passages is None:
+            return
+        before = self._passage_keys(document.source)
+        after = {passage.id: key for passage, key in entry.passages}
+        same = {one for one, key in before.items() if after.get(one) == key}
+        self._connection.executemany("DELETE FROM passages WHERE id = ?", [(one,) for one in before if one not in same])
+        self._connection.executemany(
+            'INSERT INTO passages (id, source, key, start, "end", heading, text) VALUES (?, ?, ?, ?, ?, ?, ?)',
+            [(p.id, p.source, key, p.start, p.end, p.heading, p.text) for p, key in entry.passages if p.id not in same],
+        )
+        change.added += len(after) - len(same)
+        change.removed += len(before) - len(same)
+
+    def _count_passages(self, path: str) -> int:
+        query = "SELECT count(*) FROM passages p JOIN documents d ON p.source = d.source WHERE d.path = ?"
+        return int(self._rows(query, (path,))[0][0])
+
+    def _passage_keys(self, source: str) -> dict[str, bytes]:
+        return dict(self._rows("SELECT id, key FROM passages WHERE source = ?", (source,)))
+
+    def stamp_files(self, stamps: Mapping[str, str]) -> None:
+        """Note the stamps of files that were read again and hold what they held."""
+        with self.transaction():
+            self._connection.executemany(
+                "UPDATE files SET stamp = ? WHERE path = ?", [(stamp, path) for path, stamp in stamps.items()]
+            )
 
     def remove_files(self, paths: Iterable[str]) -> None:
         """Forget files with their documents and passages."""
         with self.transaction():
             self._connection.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in paths])
-            self._bump()
+            self.bump()
+        points.reached("files removed")
 
     def sources(self) -> list[str]:
         """Sources of all documents, in order."""
-        return [row[0] for row in self._connection.execute("SELECT source FROM documents ORDER BY source")]
+        return [row[0] for row in self._rows("SELECT source FROM documents ORDER BY source")]
 
-    def passage_ids(self, path: str | None = None) -> list[str]:
-        """Ids of all passages, or of one file's, in a fixed order."""
-        if path is None:
-            rows = self._rows("SELECT id FROM passages ORDER BY id")
+    def metadata_fields(self) -> list[str]:
+        """The fields that documents have, `source` first."""
+        rows = self._rows("SELECT DISTINCT f.key FROM documents d, json_each(d.metadata) f ORDER BY f.key")
+        return ["source", *(row[0] for row in rows)]
+
+    def numbers(self, where: Where = ()) -> Numbers:
+        """Numbers of the passages, of those whose document passes a filter, in order."""
+        if not where:
+            query = "SELECT number FROM passages INDEXED BY passages_key"
+            values: list[Any] = []
         else:
-            rows = self._rows(
-                "SELECT p.id FROM passages p JOIN documents d ON p.source = d.source WHERE d.path = ? ORDER BY p.id",
-                (path,),
-            )
-        return [row[0] for row in rows]
+            clause, values = as_sql(where)
+            chosen = f"SELECT source FROM documents WHERE {clause}"  # noqa: S608 - our own clause, values are bound
+            query = f"SELECT number FROM passages WHERE source IN ({chosen})"  # noqa: S608
+        found = np.fromiter((row[0] for row in self._rows(query, values)), dtype=np.int64)
+        found.sort()
+        return found
+
+    def passage_ids(self) -> list[str]:
+        """Ids of all passages, in order."""
+        return [row[0] for row in self._rows("SELECT id FROM passages ORDER BY id")]
 
     def passages(self, ids: Sequence[str]) -> dict[str, Passage]:
         """The passages with these ids; unknown ids are left out."""
         found: dict[str, Passage] = {}
         for some in _portions(ids):
             marks = ",".join("?" * len(some))
-            query = f'SELECT id, source, start, "end", text, heading FROM passages WHERE id IN ({marks})'  # noqa: S608
-            found.update((row[0], Passage(*row)) for row in self._rows(query, some))
+            rows = self._rows(f"SELECT {_PASSAGE} FROM passages p WHERE id IN ({marks})", some)  # noqa: S608
+            found.update((row[0], Passage(*row)) for row in rows)
         return found
 
-    def all_texts(self) -> Iterator[tuple[str, str]]:
-        """Id and encoded text of every passage, ordered by id."""
+    def numbered(self, numbers: Sequence[int]) -> dict[int, Passage]:
+        """The passages with these numbers."""
+        found: dict[int, Passage] = {}
+        for some in _portions(numbers):
+            marks = ",".join("?" * len(some))
+            rows = self._rows(f"SELECT p.number, {_PASSAGE} FROM passages p WHERE number IN ({marks})", some)  # noqa: S608
+            found.update((row[0], Passage(*row[1:])) for row in rows)
+        return found
+
+    def all_passages(self) -> Iterator[tuple[int, Passage]]:
+        """Number and passage of all, in order of number."""
         with self._guarded():
-            cursor = self._connection.execute(
-                'SELECT id, source, start, "end", text, heading FROM passages ORDER BY id'
-            )
-            for row in cursor:
-                yield row[0], Passage(*row).encoded_text
+            for row in self._connection.execute(f"SELECT p.number, {_PASSAGE} FROM passages p ORDER BY p.number"):  # noqa: S608
+                yield row[0], Passage(*row[1:])
 
     def document_text(self, source: str) -> str | None:
         """The extracted text of a document."""
         rows = self._rows("SELECT text FROM documents WHERE source = ?", (source,))
         return str(rows[0][0]) if rows else None
 
-    def locations(self, ids: Sequence[str] | None = None) -> list[tuple[str, str, int]]:
-        """(passage id, shard, row) of the vectors of these passages, or of all, ordered by passage id."""
-        query = "SELECT p.id, v.shard, v.row FROM passages p JOIN vectors v ON p.key = v.key"
-        if ids is None:
-            rows = self._rows(f"{query} ORDER BY p.id")
-        else:
-            marks = ((some, ",".join("?" * len(some))) for some in _portions(ids))
-            rows = sorted(row for some, m in marks for row in self._rows(f"{query} WHERE p.id IN ({m})", some))
-        return [(one, shard, number) for one, shard, number in rows]
-
-    def known_keys(self, keys: Sequence[str]) -> set[str]:
-        """Those of the keys whose vector is stored."""
-        found: set[str] = set()
-        for some in _portions(keys):
-            query = f"SELECT key FROM vectors WHERE key IN ({','.join('?' * len(some))})"  # noqa: S608
-            found.update(row[0] for row in self._rows(query, some))
-        return found
-
-    def add_vectors(self, keys: Sequence[str], shard: str) -> None:
-        """Note that the rows of a shard are the vectors of these keys, in order."""
-        with self.transaction():
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)",
-                [(key, shard, row) for row, key in enumerate(keys)],
-            )
-
     def count(self) -> tuple[int, int]:
         """Number of files and of passages."""
-        ((files, passages),) = self._rows("SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM passages)")
+        ((files, passages),) = self._rows(
+            "SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM passages INDEXED BY passages_key)"
+        )
         return int(files), int(passages)
 
-    def _bump(self) -> None:
+    def note_chroma(self, state: Mapping[str, Any], numbers: Numbers | None) -> None:
+        """Note the state of Chroma and, unless None, the passages that it holds, in one step."""
+        with self.transaction():
+            if numbers is not None:
+                self._connection.execute("DELETE FROM in_chroma")
+                self._connection.executemany("INSERT INTO in_chroma VALUES (?)", ((int(number),) for number in numbers))
+            self.set_meta("chroma", dict(state))
+
+    def in_chroma(self) -> Numbers:
+        """Numbers of the passages that Chroma holds, in order."""
+        return np.fromiter((row[0] for row in self._rows("SELECT number FROM in_chroma ORDER BY 1")), dtype=np.int64)
+
+    def problems(self) -> list[str]:
+        """What SQLite and our own rules find wrong with the file; slow, reads all of it."""
+        found = [str(row[0]) for row in self._rows("PRAGMA integrity_check(5)") if row[0] != "ok"]
+        found += [f"a row of {row[0]} refers to nothing" for row in self._rows("PRAGMA foreign_key_check")[:5]]
+        ((wrong,),) = self._rows(
+            "SELECT count(*) FROM passages p JOIN documents d ON p.source = d.source "
+            'WHERE substr(d.text, p.start + 1, p."end" - p.start) != p.text'
+        )
+        if wrong:
+            found.append(f"the text of {wrong} passages is not what stands in their documents")
+        return found
+
+    def execute_many(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for many rows; for `Vectors`, which keeps its own tables here."""
+        with self._guarded():
+            self._connection.executemany(query, rows)
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Run one statement; for `Vectors`, which keeps its own tables here."""
+        return self._rows(query, values)
+
+    def bump(self) -> None:
+        """Begin a new generation."""
         self.set_meta("generation", self.generation + 1)
 
 
-def _portions(values: Sequence[str]) -> Iterator[list[str]]:
+def _portions(values: Sequence[Any]) -> Iterator[list[Any]]:
     for start in range(0, len(values), _AT_ONCE):
         yield list(values[start : start + _AT_ONCE])

@@ -1,26 +1,46 @@
-"""BM25 over words (bm25s), saved beside the passages and rebuilt when the set of passages has changed.
+"""BM25 over words (bm25s): a saved index, and the few passages that changed since it was built.
 
-Words are found by Unicode's classes, composed (NFKC) and folded in case, and keep their vowel signs; runs of Chinese, Japanese and Korean characters, which have no
-spaces, become overlapping pairs of characters. English function words are left out.
+Words are found by Unicode's classes, composed (NFKC) and folded in case, and keep their vowel signs; runs of Chinese,
+Japanese and Korean characters, which have no spaces, become overlapping pairs of characters. English function words
+are left out.
+
+Building takes seconds for 100,000 passages, so a small change does not build: passages that are gone are masked, new
+ones are scored by the same formula with the saved index's statistics. Beyond DELTA_SHARE of the corpus it is built
+anew. An index is a folder of its own that the manifest names; what is named was complete when it was named.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import re
 import shutil
-import tempfile
 import unicodedata
-from collections.abc import Iterable, Sequence
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from reasonir_agent.errors import StoreError, boundary, missing_extra
+from reasonir_agent.stores import points
+from reasonir_agent.stores.database import Database
+from reasonir_agent.stores.scan import positions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from reasonir_agent.stores.database import Numbers
+    from reasonir_agent.types import FloatMatrix
+
+DELTA_SHARE: Final = 0.02
+DELTA_LEAST: Final = 500
+"""New passages up to this share of the indexed ones, or up to this number, are scored beside the index."""
+
+_K1: Final = 1.5
+_B: Final = 0.75
 
 _SIGNS: Final = "".join(chr(n) for n in range(0x300, 0x1B00) if unicodedata.category(chr(n)).startswith("M"))
 _WORD: Final = re.compile(rf"[\w{_SIGNS}]+")  # \w has no vowel signs, and Hindi has few words without them
@@ -61,89 +81,213 @@ def _mixed(word: str) -> list[str]:
     return found + ([word[at:]] if at < len(word) else [])
 
 
+@dataclass(slots=True)
+class _Base:
+    """An index over some passages: bm25s over the numbers at the same places, and the mean length in words."""
+
+    numbers: Numbers
+    bm25: Any
+    mean_length: float
+
+    def rarity(self, term: str) -> float | None:
+        """BM25's weight of a term (Lucene's form), None when no passage has it."""
+        holders = self.holders(term)
+        if not holders:
+            return None
+        return float(np.log1p((len(self.numbers) - holders + 0.5) / (holders + 0.5)))
+
+    def holders(self, term: str) -> int:
+        """How many passages hold a term."""
+        if self.bm25 is None or term not in self.bm25.vocab_dict:
+            return 0
+        number, pointers = self.bm25.vocab_dict[term], self.bm25.scores["indptr"]
+        return int(pointers[number + 1] - pointers[number])
+
+
+@dataclass(slots=True)
+class _View:
+    """One generation: the base, where its passages stand now (-1: gone), and the words of the new passages."""
+
+    generation: int
+    saved: str | None
+    base: _Base
+    total: int
+    places: NDArray[np.int64]
+    new: list[tuple[int, Counter[str]]]
+
+
 class LexicalIndex:
-    """A BM25 index over the passages of one generation.
+    """BM25 over the passages of a store.
 
     Args:
-        folder: where it is saved.
+        folder: the store's `lexical` folder.
+        database: the store's manifest.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._ids: list[str] = []
-        self._bm25: Any = None
-        self._generation: int | None = None
+    def __init__(self, folder: Path, database: Database) -> None:
+        self._folder, self._database = folder, database
+        self._saved: tuple[str, _Base] | None = None
+        self._own: _Base | None = None
+        self._view: _View | None = None
 
-    def is_fresh(self, generation: int) -> bool:
-        """Whether what is loaded, or saved, was built from this generation."""
-        return self._generation == generation or self._saved_generation() == generation
+    def scores(self, query: str, numbers: Numbers) -> FloatMatrix:
+        """BM25 of every passage, float32 [len(numbers)], 0 where no word is shared.
 
-    def build(self, texts: Iterable[tuple[str, str]], generation: int) -> None:
-        """Index (id, text) pairs and save; replaces what was there in one move."""
-        bm25s = _bm25s()
-        self._ids, tokens = [], []
-        for one, text in texts:
-            self._ids.append(one)
-            tokens.append(words(text))
-        self._bm25 = None
-        if any(tokens):
-            self._bm25 = bm25s.BM25()
-            self._bm25.index(tokens, show_progress=False)
-        self._generation = generation
-        self._save()
-
-    def scores(self, query: str, generation: int) -> dict[str, float]:
-        """BM25 of every passage that shares a word with the query.
-
-        Raises:
-            StoreError: no index of this generation is there; `build` first.
+        Args:
+            query: the words that are looked for.
+            numbers: the numbers of all passages, in order.
         """
-        self._load(generation)
+        view = self._current(numbers)
+        base = view.base
+        found = np.zeros(len(numbers), dtype=np.float32)
         terms = words(query)
-        if self._bm25 is None or not terms:
-            return {}
-        values: NDArray[np.float32] = self._bm25.get_scores(terms)
-        return {self._ids[number]: float(values[number]) for number in np.flatnonzero(values > 0)}
+        if not terms:
+            return found
+        if base.bm25 is not None:
+            values: FloatMatrix = base.bm25.get_scores(terms)
+            there = view.places >= 0
+            found[view.places[there]] = values[there]
+        for place, counts in view.new:
+            found[place] = _score(view, terms, counts)
+        return found
 
-    def rarity(self, terms: Sequence[str]) -> dict[str, float]:
+    def rarity(self, terms: Sequence[str], numbers: Numbers) -> dict[str, float]:
         """How telling each term is in this corpus: log(1 + passages / (1 + passages with it)), 0 or more."""
-        if self._bm25 is None:
-            return dict.fromkeys(terms, 1.0)
-        vocabulary, pointers = self._bm25.vocab_dict, self._bm25.scores["indptr"]
-        total = len(self._ids)
+        view = self._current(numbers)
+        total = len(numbers)
         result = {}
         for term in terms:
-            number = vocabulary.get(term)
-            holders = 0 if number is None else int(pointers[number + 1] - pointers[number])
-            result[term] = float(np.log1p(total / (1 + holders)))
+            holders = view.base.holders(term) + sum(term in counts for _, counts in view.new)
+            result[term] = float(np.log1p(total / (1 + holders))) if total else 1.0
         return result
 
-    def _saved_generation(self) -> int | None:
-        try:
-            return int(json.loads((self._folder / "passages.json").read_text())["generation"])
-        except (OSError, ValueError, KeyError, TypeError):
+    def refresh(self) -> bool:
+        """Build and save when too much has changed since the last time; for the writer. Returns whether it did."""
+        numbers = self._database.numbers()
+        base = self._load(self._database.get_meta("lexical"))
+        if base is not None and not _outgrown(base, numbers):
+            return False
+        self.rebuild()
+        return True
+
+    def rebuild(self) -> None:
+        """Build over all passages and save; the manifest's one entry is the switch."""
+        base = self._build()
+        name = uuid.uuid4().hex[:12]
+        folder = self._folder / name
+        with boundary(StoreError, f"writing the lexical index in {self._folder}"):
+            folder.mkdir(parents=True)
+            if base.bm25 is not None:
+                base.bm25.save(folder, show_progress=False)
+            np.save(folder / "numbers.npy", base.numbers, allow_pickle=False)
+        points.reached("lexical written")
+        state = {"folder": name, "mean_length": base.mean_length, "files": _hashes(folder)}
+        self._database.set_meta("lexical", state)
+        points.reached("lexical switched")
+        self._saved, self._own, self._view = (name, base), None, None
+        self.remove_leavings()
+
+    def remove_leavings(self) -> None:
+        """Delete the folders that the manifest does not name."""
+        current = (self._database.get_meta("lexical") or {}).get("folder")
+        for folder in self._folder.glob("*"):
+            if folder.name != current:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def problem(self) -> str | None:
+        """What is wrong with the saved index; None when it is sound, or was never built."""
+        state = self._database.get_meta("lexical")
+        if state is None:
             return None
+        try:
+            found = _hashes(self._folder / state["folder"])
+        except OSError as cause:
+            return f"cannot be read ({cause.strerror})"
+        if found != state["files"]:
+            wrong = sorted(name for name in {*found, *state["files"]} if found.get(name) != state["files"].get(name))
+            return f"{', '.join(wrong)}: not what was written"
+        return None
 
-    def _load(self, generation: int) -> None:
-        if self._generation == generation:
-            return
-        if self._saved_generation() != generation:
-            raise StoreError(f"the lexical index in {self._folder} is behind; run: reasonir index")
-        with boundary(StoreError, f"reading the lexical index in {self._folder} (delete that folder, it is rebuilt)"):
-            self._ids = json.loads((self._folder / "passages.json").read_text())["ids"]
-            has_words = (self._folder / "params.index.json").is_file()
-            self._bm25 = _bm25s().BM25.load(self._folder, mmap=True) if has_words else None
-        self._generation = generation
+    def _current(self, numbers: Numbers) -> _View:
+        generation, state = self._database.generation, self._database.get_meta("lexical")
+        saved = state["folder"] if state else None
+        if self._view is not None and (self._view.generation, self._view.saved) == (generation, saved):
+            return self._view
+        base = self._load(state)
+        if base is None or _outgrown(base, numbers):  # a writer was stopped before it saved a new one
+            if self._own is None or _outgrown(self._own, numbers):
+                self._own = self._build()
+            base = self._own
+        new = np.setdiff1d(numbers, base.numbers, assume_unique=True)
+        texts = self._database.numbered(new.tolist())
+        counted = [
+            (int(place), Counter(words(texts[int(number)].encoded_text)))
+            for number, place in zip(new, positions(numbers, new), strict=True)
+        ]
+        self._view = _View(generation, saved, base, len(numbers), positions(numbers, base.numbers), counted)
+        return self._view
 
-    def _save(self) -> None:
-        with boundary(StoreError, f"writing the lexical index in {self._folder}", catch=(OSError,)):
-            self._folder.parent.mkdir(parents=True, exist_ok=True)
-            aside = Path(tempfile.mkdtemp(dir=self._folder.parent, prefix="lexical-"))
-            if self._bm25 is not None:
-                self._bm25.save(aside, show_progress=False)
-            (aside / "passages.json").write_text(json.dumps({"generation": self._generation, "ids": self._ids}))
-            shutil.rmtree(self._folder, ignore_errors=True)
-            aside.rename(self._folder)
+    def _load(self, state: dict[str, Any] | None) -> _Base | None:
+        """The saved index; None when there is none, or it is no longer what was saved."""
+        if state is None:
+            return None
+        folder = self._folder / state["folder"]
+        if self._saved is None or self._saved[0] != state["folder"]:
+            try:
+                if any((folder / name).stat().st_size != size for name, (size, _) in state["files"].items()):
+                    return None
+                numbers = np.load(folder / "numbers.npy", allow_pickle=False)
+                has_words = (folder / "params.index.json").is_file()
+                bm25 = _bm25s().BM25.load(folder, mmap=True) if has_words else None
+            except (OSError, ValueError, KeyError):
+                return None
+            self._saved = state["folder"], _Base(numbers, bm25, state["mean_length"])
+        return self._saved[1]
+
+    def _build(self) -> _Base:
+        numbers: list[int] = []
+        tokens: list[list[str]] = []
+        for number, passage in self._database.all_passages():
+            numbers.append(number)
+            tokens.append(words(passage.encoded_text))
+        bm25 = None
+        if any(tokens):
+            bm25 = _bm25s().BM25(k1=_K1, b=_B, method="lucene")
+            bm25.index(tokens, show_progress=False)
+        mean = sum(map(len, tokens)) / len(tokens) if tokens else 0.0
+        return _Base(np.array(numbers, dtype=np.int64), bm25, mean)
+
+
+def _score(view: _View, terms: Sequence[str], counts: Counter[str]) -> float:
+    """BM25 (Lucene's form, as bm25s computes it) of one passage that is not in the base."""
+    base, length = view.base, sum(counts.values())
+    mean = base.mean_length or length or 1.0
+    total = 0.0
+    for term in terms:
+        count = counts.get(term, 0)
+        if not count:
+            continue
+        rarity = base.rarity(term)
+        if rarity is None:
+            holders = sum(term in some for _, some in view.new)
+            rarity = float(np.log1p((view.total - holders + 0.5) / (holders + 0.5)))
+        total += rarity * count / (count + _K1 * (1 - _B + _B * length / mean))
+    return total
+
+
+def _outgrown(base: _Base, numbers: Numbers) -> bool:
+    kept = len(np.intersect1d(base.numbers, numbers, assume_unique=True))
+    changed = max(len(numbers), len(base.numbers)) - kept
+    return changed > max(DELTA_LEAST, DELTA_SHARE * len(base.numbers))
+
+
+def _hashes(folder: Path) -> dict[str, list[Any]]:
+    """Size and hash of the files of a folder, as JSON keeps them."""
+    found: dict[str, list[Any]] = {}
+    for file in sorted(folder.iterdir()):
+        with file.open("rb") as stream:
+            found[file.name] = [file.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest()]
+    return found
 
 
 def _bm25s() -> Any:

@@ -1,35 +1,41 @@
 """A store: one folder that holds a corpus, checked at every open against the encoder that made it.
 
-    DIR/reasonir.sqlite   documents, passages, meta (database.py)
-    DIR/vectors/*.npy     vectors (shards.py)
-    DIR/lexical/          BM25 (lexical.py)
-    DIR/chroma/           Chroma over the same vectors (chroma.py); may be deleted at any time
+    DIR/reasonir.sqlite         the manifest: documents, passages, where vectors lie (database.py)
+    DIR/vectors/ENCODER/*.npy   vectors (vectors.py, shards.py); with encoder.json they can tell their own story
+    DIR/lexical/                BM25 (lexical.py); may be deleted at any time
+    DIR/chroma/                 Chroma over the same vectors (upkeep.py); may be deleted at any time
+    DIR/writer.lock             held by the one process that writes (lock.py)
 
 Search is exact while the vectors are few enough to be read faster than Chroma can be opened, and whenever Chroma is
-behind; beyond that Chroma finds the candidates. Cosines of hits always come from the stored vectors.
+behind or a filter is given; beyond that Chroma finds the candidates. Cosines of hits always come from the stored
+vectors. A reader never writes, never waits for a writer, and sees what is committed at its next search.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from reasonir_agent.encoder.fingerprint import check_match
-from reasonir_agent.errors import StoreError, boundary
+from reasonir_agent.errors import EncoderMismatch, InputError, StoreError, boundary
 from reasonir_agent.stores.database import FILE_NAME, Database
-from reasonir_agent.stores.exact import ExactIndex
+from reasonir_agent.stores.encoders import active_encoder, note_encoder, use_encoder
 from reasonir_agent.stores.fusion import fuse
 from reasonir_agent.stores.lexical import LexicalIndex
-from reasonir_agent.stores.shards import Shards
-from reasonir_agent.types import Encoder, Hit, Passage
+from reasonir_agent.stores.lock import WriterLock
+from reasonir_agent.stores.scan import Scan, best, positions
+from reasonir_agent.stores.upkeep import ChromaUpkeep
+from reasonir_agent.stores.vectors import Vectors
+from reasonir_agent.types import Encoder, Hit, Passage, Where
 
 if TYPE_CHECKING:
-    from reasonir_agent.stores.chroma import ChromaIndex
+    from numpy.typing import NDArray
+
     from reasonir_agent.types import FloatMatrix
 
 EXACT_BYTES: Final = 256_000_000
@@ -50,13 +56,16 @@ class Store:
         folder: where it is.
         encoder: the encoder it is used with.
         create: make it when it is not there.
+        exact_bytes: vectors up to this size are searched exactly, and no Chroma index is kept.
 
     Raises:
         StoreError: the folder is not there, or is no store of ours.
         EncoderMismatch: it was made with another encoder.
     """
 
-    def __init__(self, folder: str | Path, encoder: Encoder, *, create: bool = False) -> None:
+    def __init__(
+        self, folder: str | Path, encoder: Encoder, *, create: bool = False, exact_bytes: int = EXACT_BYTES
+    ) -> None:
         self.folder = Path(folder)
         if create:
             _make_folder(self.folder)
@@ -64,65 +73,86 @@ class Store:
             raise StoreError(f"there is no store at {self.folder}; make one with: reasonir index PATH")
         self.database = Database(self.folder, create=create)
         try:
-            self._check_encoder(encoder)
+            number = self._encoder_number(encoder, create=create)
         except BaseException:
             self.database.close()
             raise
-        self.dim = encoder.dim
-        self._fingerprint = encoder.fingerprint.id
-        self._shards = Shards(self.folder / "vectors", encoder.dim)
-        self._lexical = LexicalIndex(self.folder / "lexical")
-        self._exact: tuple[int, ExactIndex] | None = None
-        self._chroma: ChromaIndex | None = None
+        self.dim, self._exact_bytes = encoder.dim, exact_bytes
+        self.vectors = Vectors(self.database, self.folder, number, encoder.fingerprint.as_json(), encoder.dim)
+        self.lexical = LexicalIndex(self.folder / "lexical", self.database)
+        self.chroma = ChromaUpkeep(self.folder, self.database, encoder.fingerprint.id)
+        self._writer = WriterLock(self.folder)
+        self._scan: tuple[int, Scan] | None = None
         self._lock = threading.RLock()
 
-    def _check_encoder(self, encoder: Encoder) -> None:
-        stored = self.database.get_meta("encoder")
-        given = encoder.fingerprint.as_json()
-        if stored is None:
-            self.database.set_meta("encoder", {"name": encoder.name, "fingerprint": given})
-            return
-        check_match(stored["fingerprint"], stored["name"], given, encoder.name)
+    def _encoder_number(self, encoder: Encoder, *, create: bool) -> int:
+        stored = active_encoder(self.database)
+        if stored is not None:
+            check_match(stored.fingerprint, stored.name, encoder.fingerprint.as_json(), encoder.name)
+            return stored.number
+        if not create:
+            raise StoreError(f"the store {self.folder} was never finished; run: reasonir index PATH")
+        number = note_encoder(self.database, self.folder, encoder)
+        use_encoder(self.database, encoder.fingerprint.id)
+        return number
 
     def close(self) -> None:
         """Close the files."""
         self.database.close()
-        if self._chroma is not None:
-            self._chroma.close()
+        self.chroma.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the right to write for the block; what a killed writer left is put in order first.
+
+        Raises:
+            StoreBusy: another process is writing.
+        """
+        with self._writer.held():
+            self.vectors.adopt()
+            yield
 
     @property
     def is_foreign(self) -> bool:
         """Whether the encoder's vocabulary does not know the language of the corpus; then words weigh more."""
         return bool(self.database.get_meta("foreign"))
 
+    @property
+    def size(self) -> int:
+        """Number of passages."""
+        with self._lock:
+            return self.database.count()[1]
+
     def passages(self, ids: Sequence[str]) -> dict[str, Passage]:
         """The passages with these ids."""
         with self._lock:
             return self.database.passages(ids)
 
-    def add_vectors(self, texts: Sequence[str], vectors: FloatMatrix) -> None:
-        """Store the vectors of encoded texts, so that passages with these texts can be found."""
-        shard = self._shards.write(vectors)
-        self.database.add_vectors([vector_key(text) for text in texts], shard)
+    def refresh(self) -> str | None:
+        """Bring the indexes up to the committed passages; for the writer.
 
-    def vectors(self, ids: Sequence[str]) -> dict[str, FloatMatrix]:
-        """The vectors of passages, each float32 [dim]."""
-        with self._lock:
-            locations = self.database.locations(ids)
-            rows = self._shards.read([(shard, row) for _, shard, row in locations])
-        return {one: vector for (one, _, _), vector in zip(locations, rows, strict=True)}
-
-    def refresh(self, *, chroma: bool = True) -> None:
-        """Bring the indexes up to the committed passages: BM25 rebuilt, Chroma given the difference."""
-        with self._lock:
-            generation = self.database.generation
-            if not self._lexical.is_fresh(generation):
-                self._lexical.build(self.database.all_texts(), generation)
-            if chroma and not self._chroma_is_current(generation):
-                self._refresh_chroma(generation)
+        Returns:
+            a sentence when Chroma could not be brought up; search is exact then.
+        """
+        with self._lock, self._writer.held():
+            self.lexical.refresh()
+            numbers = self.vectors.locations()[:, 0]
+            if len(numbers) * self.dim * 4 <= self._exact_bytes:
+                return None
+            try:
+                self.chroma.refresh(numbers)
+            except StoreError as problem:
+                return f"{problem}; search is exact until the next run"
+            return None
 
     def search(
-        self, queries: Sequence[str], vectors: FloatMatrix, k: int, *, lexical_weight: float | None = None
+        self,
+        queries: Sequence[str],
+        vectors: FloatMatrix,
+        k: int,
+        *,
+        where: Where = (),
+        lexical_weight: float | None = None,
     ) -> list[Hit]:
         """The best passages for one or several forms of a question.
 
@@ -130,93 +160,114 @@ class Store:
             queries: the texts, for the words.
             vectors: their vectors, float32 [len(queries), dim]; several are averaged.
             k: how many hits.
+            where: what their documents' metadata must hold, see `filters`.
             lexical_weight: weight of BM25 in the fusion, 0 to 1; None is the default for this corpus.
 
         Returns:
             up to k hits, best first; `final_score` is the fused score.
+
+        Raises:
+            InputError: no document has a field that the filter asks for.
+            DamagedShard: vectors are not what was written.
         """
-        with self._lock:
-            query = np.asarray(vectors, dtype=np.float32).mean(axis=0, keepdims=True)
-            depth = max(k, CANDIDATES)
-            candidates = {one for one, _ in self._nearest(query, depth)}
-            words = self._words(queries)
-            candidates.update(sorted(words, key=lambda one: (-words[one], one))[:depth])
-            cosines = {one: float(row @ query[0]) for one, row in self.vectors(sorted(candidates)).items()}
-            if lexical_weight is None:
-                lexical_weight = LEXICAL_WEIGHT_FOREIGN if self.is_foreign else LEXICAL_WEIGHT
-            ranked = fuse(cosines, words, lexical_weight=lexical_weight)[:k]
-            passages = self.database.passages([one for one, _ in ranked])
-        return [Hit(passages[one], cosines[one], words.get(one, 0.0), None, score) for one, score in ranked]
+        if lexical_weight is None:
+            lexical_weight = LEXICAL_WEIGHT_FOREIGN if self.is_foreign else LEXICAL_WEIGHT
+        query = np.asarray(vectors, dtype=np.float32).mean(axis=0, keepdims=True)
+        depth = max(k, CANDIDATES)
+        with self._lock, self.database.snapshot():
+            scan = self._scan_now()
+            allowed = self._allowed(where, scan)
+            words = self._words(queries, scan)
+            chosen, cosines = self._dense(query, depth, scan, allowed)
+            chosen = np.union1d(chosen, _best_words(words, depth, allowed))
+            known = self._cosines(query, chosen, scan) if cosines is None else cosines[chosen]
+            passages = self.database.numbered(scan.numbers[chosen].tolist())
+            found = [passages[int(number)] for number in scan.numbers[chosen]]
+        dense = {p.id: float(cosine) for p, cosine in zip(found, known, strict=True)}
+        lexical = {p.id: float(score) for p, score in zip(found, words[chosen], strict=True)}
+        by_id = {passage.id: passage for passage in found}
+        ranked = fuse(dense, lexical, lexical_weight=lexical_weight)[:k]
+        return [Hit(by_id[one], dense[one], lexical[one], None, score) for one, score in ranked]
 
     def rarity(self, terms: Sequence[str]) -> dict[str, float]:
         """How telling words are in this corpus, see `LexicalIndex.rarity`."""
-        with self._lock:
-            self._words([""])
-            return self._lexical.rarity(terms)
+        with self._lock, self.database.snapshot():
+            return self.lexical.rarity(terms, self._scan_now().numbers)
 
-    def nearest(self, vector: FloatMatrix, k: int) -> list[tuple[str, float]]:
-        """The k nearest passages of one vector [1, dim] as (id, cosine)."""
-        with self._lock:
-            return self._nearest(vector, k)
+    def nearest(self, vector: FloatMatrix, k: int, *, where: Where = ()) -> list[tuple[str, float]]:
+        """The k nearest passages of one vector [1, dim] as (id, cosine), best first."""
+        query = np.asarray(vector, dtype=np.float32).reshape(1, self.dim)
+        with self._lock, self.database.snapshot():
+            scan = self._scan_now()
+            chosen, cosines = self._dense(query, k, scan, self._allowed(where, scan))
+            known = self._cosines(query, chosen, scan) if cosines is None else cosines[chosen]
+            passages = self.database.numbered(scan.numbers[chosen].tolist())
+        pairs = [
+            (passages[int(number)].id, float(cosine))
+            for number, cosine in zip(scan.numbers[chosen], known, strict=True)
+        ]
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:k]
 
-    def _words(self, queries: Sequence[str]) -> dict[str, float]:
-        self.refresh(chroma=False)
-        total: dict[str, float] = {}
+    def _scan_now(self) -> Scan:
+        generation = self.database.generation
+        if self._scan is None or self._scan[0] != generation:
+            self._check_switch()
+            self._scan = (generation, Scan(self.vectors))
+        return self._scan[1]
+
+    def _check_switch(self) -> None:
+        """Whether the store was re-embedded while it was open here."""
+        now = active_encoder(self.database)
+        if now is not None and now.number != self.vectors.number:
+            raise EncoderMismatch(
+                f"the store {self.folder} was re-embedded with the encoder {now.name!r} while it was open; open it anew"
+            )
+
+    def _allowed(self, where: Where, scan: Scan) -> NDArray[np.bool_] | None:
+        """Which passages a filter lets through; None without one."""
+        if not where:
+            return None
+        fields = self.database.metadata_fields()
+        for condition in where:
+            if condition.field not in fields:
+                raise InputError(
+                    f"no document of this store has the field {condition.field!r}; there are {', '.join(fields)}"
+                )
+        allowed = np.zeros(len(scan.numbers), dtype=np.bool_)
+        places = positions(scan.numbers, self.database.numbers(where))
+        allowed[places[places >= 0]] = True
+        return allowed
+
+    def _dense(
+        self, query: FloatMatrix, depth: int, scan: Scan, allowed: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.int64], FloatMatrix | None]:
+        """Places of the nearest passages, and all cosines where search was exact."""
+        if allowed is None and scan.size > self._exact_bytes and self.chroma.is_current():
+            numbers = np.array(sorted(number for number, _ in self.chroma.search(query, depth)), dtype=np.int64)
+            places = positions(scan.numbers, numbers)
+            return places[places >= 0], None
+        cosines = scan.cosines(query)
+        if allowed is None:
+            return best(cosines, depth), cosines
+        among = np.flatnonzero(allowed)
+        return among[best(cosines[among], depth)], cosines
+
+    def _cosines(self, query: FloatMatrix, chosen: NDArray[np.int64], scan: Scan) -> FloatMatrix:
+        _, rows = self.vectors.read(scan.numbers[chosen].tolist())
+        found: FloatMatrix = rows @ query[0]
+        return found
+
+    def _words(self, queries: Sequence[str], scan: Scan) -> FloatMatrix:
+        total = np.zeros(len(scan.numbers), dtype=np.float32)
         for query in queries:
-            for one, score in self._lexical.scores(query, self.database.generation).items():
-                total[one] = total.get(one, 0.0) + score / len(queries)
+            total += self.lexical.scores(query, scan.numbers) / len(queries)
         return total
 
-    def _nearest(self, vector: FloatMatrix, k: int) -> list[tuple[str, float]]:
-        generation = self.database.generation
-        size = self.database.count()[1] * self.dim * 4
-        if size > EXACT_BYTES and self._chroma_is_current(generation):
-            return self._open_chroma().search(vector, k)
-        if self._exact is None or self._exact[0] != generation:
-            index = ExactIndex(self.dim)
-            locations = self.database.locations()
-            index.add([one for one, _, _ in locations], self._shards.read([(s, r) for _, s, r in locations]))
-            self._exact = (generation, index)
-        return self._exact[1].search(vector, k)
 
-    def _chroma_is_current(self, generation: int) -> bool:
-        """Whether Chroma holds the passages of this generation; its folder may have been deleted since it did."""
-        if self.database.get_meta("chroma_generation") != generation or not (self.folder / "chroma").is_dir():
-            return False
-        return len(self._open_chroma()) == self.database.count()[1]
-
-    def _open_chroma(self) -> ChromaIndex:
-        if self._chroma is None:
-            from reasonir_agent.stores.chroma import ChromaIndex
-
-            self._chroma = ChromaIndex(self.folder / "chroma", fingerprint=self._fingerprint)
-        return self._chroma
-
-    def _refresh_chroma(self, generation: int) -> None:
-        index = self._open_chroma()
-        there, wanted = index.ids(), set(self.database.passage_ids())
-        index.delete(sorted(there - wanted))
-        locations = self.database.locations(sorted(wanted - there))
-        if locations:
-            index.add([one for one, _, _ in locations], self._shards.read([(s, r) for _, s, r in locations]))
-        self.database.set_meta("chroma_generation", generation)
-
-
-def vector_key(text: str) -> str:
-    """The key of a text's vector: a hash, so that equal texts share one vector and a moved file costs nothing."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def stored_encoder(folder: str | Path) -> str | None:
-    """Name of the encoder that a store was made with; None when there is no store yet."""
-    if not (Path(folder) / FILE_NAME).is_file():
-        return None
-    database = Database(Path(folder), create=False)
-    try:
-        stored: dict[str, Any] | None = database.get_meta("encoder")
-    finally:
-        database.close()
-    return None if stored is None else str(stored["name"])
+def _best_words(words: FloatMatrix, depth: int, allowed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """Places of the passages with the highest lexical scores above 0."""
+    among = np.flatnonzero(words > 0 if allowed is None else (words > 0) & allowed)
+    return among[best(words[among], depth)]
 
 
 def _make_folder(folder: Path) -> None:
@@ -224,5 +275,11 @@ def _make_folder(folder: Path) -> None:
         raise StoreError(f"the store {folder} must be a folder, and a file of that name is there")
     with boundary(StoreError, f"making the store's folder {folder}", catch=(OSError,)):
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / FILE_NAME).is_file() and any(folder.iterdir()):
-            raise StoreError(f"{folder} is not a store of ours and not empty; give another --store")
+        if (folder / FILE_NAME).is_file() or not any(folder.iterdir()):
+            return
+    if any((folder / "vectors").glob("*/encoder.json")):
+        raise StoreError(
+            f"{folder} is a store without its {FILE_NAME}; run: reasonir doctor --rebuild (its vectors are kept), "
+            "then index again"
+        )
+    raise StoreError(f"{folder} is not a store of ours and not empty; give another --store")
