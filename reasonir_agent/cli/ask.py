@@ -25,5 +25,7 @@ def ask(
 
     choices = choose(store=store, encoder=encoder, llm=llm, k=k)
     with screen.python_warnings(), choices.open_corpus() as corpus:
-        answer = run(question, store=corpus, chat_model=choices.open_chat_model(), settings=choices.agent, where=where or ())
+        answer = run(
+            question, store=corpus, chat_model=choices.open_chat_model(), settings=choices.agent, where=where or ()
+        )
     screen.print_json(answer.as_json()) if as_json else screen.print_answer(answer)

@@ -44,9 +44,7 @@ def reembed(
     screen.print_json(report.as_json()) if as_json else screen.print_reembed(report)
 
 
-def _collection(
-    folder: Path, name: str, encoder: ReasonIREncoder, progress: Progress | None
-) -> ReembedReport:
+def _collection(folder: Path, name: str, encoder: ReasonIREncoder, progress: Progress | None) -> ReembedReport:
     from reasonir_agent.corpus.reembed import reembed_collection
     from reasonir_agent.stores.chroma_collection import Collection
 

@@ -25,5 +25,7 @@ def search(
 
     choices = choose(store=store, encoder=encoder, llm=llm, k=k)
     with screen.python_warnings(), choices.open_corpus() as corpus:
-        result = run(question, store=corpus, chat_model=choices.open_chat_model(), settings=choices.agent, where=where or ())
+        result = run(
+            question, store=corpus, chat_model=choices.open_chat_model(), settings=choices.agent, where=where or ()
+        )
     screen.print_json(result.as_json()) if as_json else screen.print_hits(result)

@@ -77,6 +77,7 @@ def examine(
         manifest = _examine_manifest(folder, open_encoder, rebuild=rebuild)
     if not manifest.sound:
         return [manifest]
+    rebuild = rebuild and not manifest.problem  # a new manifest uses no vector yet, and none may be dropped for that
     return [manifest, *_examine_rest(folder, open_encoder, rebuild, exact_bytes)]
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from reasonir_agent.corpus.report import IndexReport, Progress, Step
-from reasonir_agent.stores.database import Database
-from reasonir_agent.stores.vectors import ROWS_PER_SHARD, Vectors, vector_key
+from reasonir_agent.stores.database import Database, vector_key
+from reasonir_agent.stores.vectors import ROWS_PER_SHARD, Vectors
 from reasonir_agent.types import Encoder
 
 if TYPE_CHECKING:

@@ -26,9 +26,8 @@ from reasonir_agent.corpus.reading import Fields, Finder, FoundFile, Readers, Un
 from reasonir_agent.corpus.report import IndexReport, Progress, Step
 from reasonir_agent.corpus.splitting import SplitSettings, split_document
 from reasonir_agent.errors import InputError
-from reasonir_agent.stores.database import DocumentEntry, FileEntry
+from reasonir_agent.stores.database import DocumentEntry, FileEntry, metadata_digest, vector_key
 from reasonir_agent.stores.store import Store
-from reasonir_agent.stores.vectors import vector_key
 from reasonir_agent.types import Document, Encoder, Passage, Skipped
 
 READERS_VERSION: Final = 2
@@ -236,7 +235,7 @@ class Indexer:
         """A document with its passages, unless its text is the stored one."""
         parts = f"{self._recipe}\0{document.sections}\0{document.text}"
         text_digest = hashlib.sha256(parts.encode()).hexdigest()[:32]
-        digest = f"{text_digest} {hashlib.sha256(repr(sorted(document.metadata.items())).encode()).hexdigest()[:16]}"
+        digest = f"{text_digest} {metadata_digest(document.metadata)}"
         if stored.startswith(text_digest):
             return DocumentEntry(document, digest, None)
         passages = split_document(document, self._encoder.count_tokens, self._split)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 from reasonir_agent.corpus.encoding import EncodingQueue
 from reasonir_agent.corpus.report import IndexReport, Progress
 from reasonir_agent.errors import InputError, StoreError, boundary
-from reasonir_agent.stores.database import FILE_NAME, Database
+from reasonir_agent.stores.database import FILE_NAME, Database, vector_key
 from reasonir_agent.stores.encoders import active_encoder, note_encoder, use_encoder
 from reasonir_agent.stores.lock import WriterLock
 from reasonir_agent.stores.store import EXACT_BYTES, Store
-from reasonir_agent.stores.vectors import Vectors, vector_key
+from reasonir_agent.stores.vectors import Vectors
 from reasonir_agent.types import Encoder
 
 if TYPE_CHECKING:

@@ -55,7 +55,9 @@ class Collection:
         self.name = name
         self._new, self._old = f"{name}-{fingerprint}", f"{name}-before-{fingerprint}"
         with boundary(StoreError, f"opening the Chroma database in {folder}"):
-            self._client: Any = chromadb.PersistentClient(path=str(folder), settings=Settings(anonymized_telemetry=False))
+            self._client: Any = chromadb.PersistentClient(
+                path=str(folder), settings=Settings(anonymized_telemetry=False)
+            )
             names = [one.name for one in self._client.list_collections()]
         if name not in names and self._old in names and self._new in names:
             self._modify(self._new, name)  # stopped between the two names

@@ -7,8 +7,10 @@ and are never given twice, and a passage whose vector changes gets a new one, so
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -59,6 +61,7 @@ CREATE INDEX IF NOT EXISTS vectors_shard ON vectors(shard);
 """
 _AT_ONCE: Final = 500  # SQLite bounds the number of `?` in a statement
 _PATIENCE: Final = 30.0  # seconds that a reader waits for a commit of the writer
+_LITTLE: Final = 1_000_000  # bytes on a disk with which SQLite's "I/O error" means that it is full
 _PASSAGE: Final = 'p.id, p.source, p.start, p."end", p.text, p.heading'
 
 
@@ -177,8 +180,11 @@ class Database:
         try:
             yield
         except sqlite3.Error as cause:
-            damaged = type(cause) is sqlite3.DatabaseError
-            remedy = "; run: reasonir doctor --rebuild (no vector is lost)" if damaged else ""
+            remedy = ""
+            if type(cause) is sqlite3.DatabaseError:
+                remedy = "; run: reasonir doctor --rebuild (no vector is lost)"
+            elif shutil.disk_usage(self._file.parent).free < _LITTLE:
+                remedy = "; the disk is full: make room and run the same command again"
             raise StoreError(f"the store's database {self._file} cannot be used: {cause}{remedy}") from cause
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
@@ -388,14 +394,37 @@ class Database:
     def problems(self) -> list[str]:
         """What SQLite and our own rules find wrong with the file; slow, reads all of it."""
         found = [str(row[0]) for row in self._rows("PRAGMA integrity_check(5)") if row[0] != "ok"]
+        if found:
+            return found
         found += [f"a row of {row[0]} refers to nothing" for row in self._rows("PRAGMA foreign_key_check")[:5]]
-        ((wrong,),) = self._rows(
-            "SELECT count(*) FROM passages p JOIN documents d ON p.source = d.source "
-            'WHERE substr(d.text, p.start + 1, p."end" - p.start) != p.text'
-        )
-        if wrong:
-            found.append(f"the text of {wrong} passages is not what stands in their documents")
-        return found
+        counted = {
+            "texts of passages are not what stands in their documents": (
+                "passages p JOIN documents d ON p.source = d.source "
+                'WHERE substr(d.text, p.start + 1, p."end" - p.start) != p.text'
+            ),
+            "rows of metadata are no JSON": "documents WHERE NOT json_valid(metadata)",
+            "rows of skipped parts are no JSON": "files WHERE NOT json_valid(skipped)",
+            "settings are no JSON": "meta WHERE NOT json_valid(value)",
+        }
+        for what, where in counted.items():
+            ((wrong,),) = self._rows(f"SELECT count(*) FROM {where}")  # noqa: S608 - our own words
+            found += [f"{wrong} {what}"] if wrong else []
+        return found + self._misnamed()
+
+    def _misnamed(self) -> list[str]:
+        """Passages whose id or vector key is not the hash of what they hold, documents whose metadata have changed."""
+        wrong = 0
+        for *parts, key in self._rows(f"SELECT {_PASSAGE}, p.key FROM passages p"):  # noqa: S608
+            passage = Passage(*parts)
+            made = Passage.make(passage.source, passage.start, passage.end, passage.text, passage.heading)
+            wrong += made.id != passage.id or vector_key(passage.encoded_text) != key
+        rows = self._rows("SELECT metadata, digest FROM documents")
+        changed = sum(not digest.endswith(metadata_digest(json.loads(metadata))) for metadata, digest in rows)
+        return [
+            f"{number} {what} are not what was written"
+            for number, what in ((wrong, "passages"), (changed, "metadata"))
+            if number
+        ]
 
     def execute_many(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement for many rows; for `Vectors`, which keeps its own tables here."""
@@ -409,6 +438,16 @@ class Database:
     def bump(self) -> None:
         """Begin a new generation."""
         self.set_meta("generation", self.generation + 1)
+
+
+def vector_key(text: str) -> bytes:
+    """The key of a text's vector, 16 bytes of its hash."""
+    return hashlib.sha256(text.encode()).digest()[:16]
+
+
+def metadata_digest(metadata: Mapping[str, Any]) -> str:
+    """The part of a document's digest that its metadata make."""
+    return hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _portions(values: Sequence[Any]) -> Iterator[list[Any]]:

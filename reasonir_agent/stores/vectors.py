@@ -7,7 +7,6 @@ yet noted is adopted by the next one.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,11 +29,6 @@ SMALL_SHARDS: Final = 64
 
 _WASTE_BYTES: Final = 64_000_000
 _AT_ONCE: Final = 500
-
-
-def vector_key(text: str) -> bytes:
-    """The key of a text's vector, 16 bytes of its hash."""
-    return hashlib.sha256(text.encode()).digest()[:16]
 
 
 class Vectors:

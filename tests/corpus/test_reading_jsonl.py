@@ -19,8 +19,8 @@ def test_beir_records_keep_id_and_title() -> None:
         {"_id": "d2", "title": "", "text": "Ice."},
     )
     assert documents == [
-        Document("data/c.jsonl#id=d1", "They swim.", (Section(0, 10, ("Ducks",)),)),
-        Document("data/c.jsonl#id=d2", "Ice.", (Section(0, 4),)),
+        Document("data/c.jsonl#id=d1", "They swim.", (Section(0, 10, ("Ducks",)),), {"type": "jsonl"}),
+        Document("data/c.jsonl#id=d2", "Ice.", (Section(0, 4),), {"type": "jsonl"}),
     ]
     assert skipped == []
 

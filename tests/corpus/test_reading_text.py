@@ -6,9 +6,13 @@ from reasonir_agent.corpus.reading import Unreadable, decode, read_file
 from reasonir_agent.types import Document
 
 
-@pytest.mark.parametrize("path", ["notes.txt", "a/b.text", "manual.rst", "SHOUT.TXT"])
+@pytest.mark.parametrize("path", ["notes.txt", "a/b.text", "manual.rst", "SHOUT.TXT", "a.b.log"])
 def test_a_text_file_is_one_document_without_sections(path: str) -> None:
-    assert read_file(path, b" First.\n\nSecond.\n") == ([Document(path, " First.\n\nSecond.\n")], [])
+    kind = path.rpartition(".")[2].lower()
+    assert read_file(path, b" First.\n\nSecond.\n") == (
+        [Document(path, " First.\n\nSecond.\n", metadata={"type": kind})],
+        [],
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,7 +51,8 @@ def test_a_file_without_text_is_refused(content: bytes) -> None:
     ("path", "reason"),
     [
         ("photo.jpeg", "no reader for .jpeg"),
-        ("Makefile", "no reader for files without an ending"),
+        ("photo.JPEG", "no reader for .jpeg"),
+        ("unknown", "no reader for files without an ending"),
         ("a.txt/b", "no rea"),
     ],
 )

@@ -41,6 +41,7 @@ _OTHER: Final = (
     *("cp1253", "iso8859_7", "cp1255", "cp1256", "cp874"),
 )
 _LATIN_SHARE: Final = 0.6  # of the other letters must belong to a language; names and loan words are the rest
+_OLD: Final = ("mac_roman", "cp850")  # so rare today that a single letter is no evidence
 _FEW: Final = 4  # bytes beyond ASCII that tell no language
 _MARGIN: Final = 0.1  # by which another encoding must beat Windows-1252
 _WORD: Final = re.compile(r"[^\s\x00-\x40\x5b-\x60\x7b-\x7f]+")
@@ -116,11 +117,14 @@ def _guessed(content: bytes) -> str:
     sample = _telling(content)
     if _is_damaged_utf8(sample):
         return "utf-8"
-    scores = {name: _latin_score(sample.decode(name, errors="replace")) for name in _LATIN}
-    best = max(_LATIN, key=lambda name: scores[name])  # the first of equals
+    few = sum(byte > 127 for byte in sample) < _FEW
+    scores = {
+        name: _latin_score(sample.decode(name, errors="replace")) for name in _LATIN if not few or name not in _OLD
+    }
+    best = max(scores, key=lambda name: scores[name])  # the first of equals
     if scores[best] < scores["cp1252"] + _MARGIN:
         best = "cp1252"
-    if scores[best] >= _LATIN_SHARE or sum(byte > 127 for byte in sample) < _FEW:
+    if few or scores[best] >= _LATIN_SHARE:
         return best
     return _by_frequency(sample) or best
 

@@ -74,7 +74,8 @@ class _Walk:
             if note := self._notes.get(reference.get(f"{_W}id")):
                 self._writer.block(note)
         for box in element.iter(f"{_W}txbxContent"):
-            if not any(above.tag == _FALLBACK for above in box.iterancestors()):
+            within = next(box.iterancestors(f"{_W}p", _FALLBACK))
+            if within is element:
                 self._blocks(box)
 
     def _table(self, element: Any) -> None:

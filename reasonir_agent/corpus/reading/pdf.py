@@ -22,7 +22,9 @@ _DEPTH: Final = 8  # levels of the outline
 _MOST_ENTRIES: Final = 20_000  # of an outline
 _HEADER: Final = 100  # characters; so much above the first heading of a page is its number and the chapter's name
 _LONGEST_TITLE: Final = 200  # characters
-_HYPHEN: Final = re.compile(r"(?P<word>[\w-]*)(?:[\x02\ufffe]|-\n|\xad\n)(?P<rest>\w*)")  # PDFium marks hyphenation
+_HYPHEN: Final = re.compile(  # PDFium marks most hyphenated words itself, and joins their lines
+    r"(?P<word>[\w-]{0,60})(?P<mark>[\x02\ufffe]|-\n|\xad\n)(?P<rest>\w{0,60})"
+)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xad\ufffe\uffff]")
 _DATE: Final = re.compile(r"(?:D:)?(\d{4})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _NO_TITLE: Final = re.compile(
@@ -101,14 +103,13 @@ def _page(pdf: Any, number: int, raw: Any) -> tuple[str, str]:
 def _plain(text: str) -> str:
     """Lines as they stand, with words that were hyphenated at the end of a line joined."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    compounds = {word.lower() for word in re.findall(r"\w+-\w+", lines)}
+    compounds = {word.lower() for word in re.findall(r"\b\w{1,60}-\w{1,60}", lines)}
 
     def joined(found: re.Match[str]) -> str:
-        word, rest = found["word"], found["rest"]
-        parted = f"{word}-{rest}"
-        if not (word[-2:].isalpha() and len(word) > 1 and rest[:1].islower()) or "-" in word:
-            return parted
-        return parted if parted.lower() in compounds else word + rest
+        word, mark, rest = found.groups()
+        if len(word) > 1 and word.isalpha() and rest[:1].islower():
+            return f"{word}-{rest}" if f"{word}-{rest}".lower() in compounds else word + rest
+        return word + (mark if mark.endswith("\n") else "-") + rest
 
     whole = _HYPHEN.sub(joined, lines)
     return clean(_CONTROL.sub("", whole)).strip("\n") + "\n"

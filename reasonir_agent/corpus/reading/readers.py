@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 
 from reasonir_agent.corpus.reading.formats import Fields, File, is_read_apart, kind_of, reader_of
+from reasonir_agent.corpus.reading.problems import Unreadable
 from reasonir_agent.corpus.reading.process import ReaderProcess
 from reasonir_agent.types import Document, Skipped
 
@@ -56,6 +57,8 @@ class Readers:
 
     def _items(self, file: File) -> Iterator[Document | Skipped]:
         reader = reader_of(file.path)
+        if not file.content:
+            raise Unreadable("is empty")
         return self._process.read(file) if is_read_apart(file) else reader(file)
 
 

@@ -47,7 +47,7 @@ def read_csv(file: File) -> Iterator[Document | Skipped]:
     delimiter = "\t" if kind_of(file.path) == "tsv" else _delimiter(text, file.fields)
     limit = csv.field_size_limit(max(len(text), 1))
     try:
-        columns = _columns(next(_rows(text, delimiter))[1])
+        columns = _columns(text, delimiter)
         require(file.fields, columns)
         numeric = _numeric_columns(text, delimiter, columns)
         yield from rows_as_documents(file, _csv_rows(text, delimiter, columns, numeric))
@@ -169,14 +169,15 @@ def _delimiter(text: str, fields: Fields) -> str:
     """The sign under which the first row names the chosen field, or else makes the most columns."""
 
     def worth(delimiter: str) -> tuple[bool, int]:
-        columns = _columns(next(_rows(text[:65_536], delimiter))[1])
+        columns = _columns(text[:65_536], delimiter)
         return fields.text in columns, len(columns)
 
     return max(_DELIMITERS, key=worth)
 
 
-def _columns(cells: list[str]) -> list[str]:
-    return [cell.strip() for cell in cells]
+def _columns(text: str, delimiter: str) -> list[str]:
+    """The names in the first row that is not blank."""
+    return [cell.strip() for _, cells in itertools.islice(_rows(text, delimiter), 1) for cell in cells]
 
 
 def _numeric_columns(text: str, delimiter: str, columns: list[str]) -> frozenset[str]:
