@@ -29,14 +29,16 @@ def contents() -> Callable[[Corpus], dict[str, Any]]:
     """What a store holds: each passage, its vector and the documents, by id and source."""
 
     def read(corpus: Corpus) -> dict[str, Any]:
-        ids = corpus.store.database.passage_ids()
-        passages, vectors = corpus.passages(ids), corpus.store.vectors(ids)
+        database = corpus.store.database
+        ids = dict(database.rows("SELECT number, id FROM passages"))
+        numbers, vectors = corpus.store.vectors.read(sorted(ids))
+        passages = corpus.passages(sorted(ids.values()))
         sources = {one.source for one in passages.values()}
         return {
             "passages": passages,
-            "vectors": {one: vector.tolist() for one, vector in vectors.items()},
-            "documents": {source: corpus.store.database.document_text(source) for source in sources},
-            "files": corpus.store.database.file_digests(),
+            "vectors": {ids[number]: vector.tolist() for number, vector in zip(numbers, vectors, strict=True)},
+            "documents": {source: database.document_text(source) for source in sources},
+            "files": {path: entry.digest for path, entry in database.files().items()},
         }
 
     return read

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
@@ -9,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reasonir_agent.corpus import Corpus, IndexReport, indexing
+from reasonir_agent.corpus import Corpus, IndexOptions, IndexReport, encoding, indexing
+from reasonir_agent.corpus.reading import Changing, Fields
+from reasonir_agent.corpus.report import Step
 from reasonir_agent.encoder.known import MULTILINGUAL_ENCODER
 from reasonir_agent.errors import InputError
+from reasonir_agent.stores.filters import parse_where
 from reasonir_agent.testing import FakeEncoder, write_corpus
 from reasonir_agent.types import Skipped
 
@@ -166,14 +170,7 @@ def test_what_cannot_be_read_is_skipped_and_named(
     write_corpus(
         folder, {"a.txt": "Water.", "b.png": "x", "c.txt": " ", "d.jsonl": '{"text": "Ice."}\nbroken', "e.txt": "e"}
     )
-    read_bytes = Path.read_bytes  # tests may run as root, whom no mode keeps out
-
-    def guarded(path: Path) -> bytes:
-        if path.name == "e.txt":
-            raise PermissionError(13, "Permission denied", str(path))
-        return read_bytes(path)
-
-    monkeypatch.setattr(Path, "read_bytes", guarded)
+    refuse(monkeypatch, "e.txt", PermissionError(13, "Permission denied", "e.txt"))
     report = corpus.index(["."])
     assert report.skipped == [
         Skipped("b.png", "no reader for .png"),
@@ -194,24 +191,18 @@ def test_an_indexed_file_that_becomes_empty_is_removed_and_named(folder: Path, c
     assert sources(corpus) == ["a.txt"]
 
 
-def test_an_indexed_file_that_cannot_be_read_for_a_while_comes_back_without_encoding(
+def test_an_indexed_file_that_cannot_be_read_for_a_while_stays_as_it_was(
     folder: Path, corpus: Corpus, encoder: FakeEncoder, contents: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_corpus(folder, {"a.txt": "Water.", "b.txt": "Ice."})
     corpus.index(["."])
     before = contents(corpus)
     with monkeypatch.context() as patched:
-        read_bytes = Path.read_bytes
-
-        def guarded(path: Path) -> bytes:
-            if path.name == "b.txt":
-                raise PermissionError(13, "Permission denied", str(path))
-            return read_bytes(path)
-
-        patched.setattr(Path, "read_bytes", guarded)
+        refuse(patched, "b.txt", PermissionError(13, "Permission denied", "b.txt"))
         report = corpus.index(["."])
-        assert (report.removed, report.skipped) == (1, [Skipped("b.txt", "Permission denied")])
-    corpus.index(["."])
+        assert counts(report) == {"files": 2, "passages": 2, "encoded": 0, "unchanged": 2, "removed": 0}
+        assert report.skipped == [Skipped("b.txt", "Permission denied; what was indexed of it before is kept")]
+    assert corpus.index(["."]).skipped == []
     assert contents(corpus) == before
     assert len(encoder.encoded) == 2
 
@@ -290,7 +281,8 @@ class StopsAfter(FakeEncoder):
 def test_an_interrupted_run_that_is_started_again_ends_in_the_same_state(
     folder: Path, tmp_path: Path, contents: Contents, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr(indexing, "_TEXTS_AT_ONCE", 3)
+    monkeypatch.setattr(indexing, "_TEXTS_AT_ONCE", 9)
+    monkeypatch.setattr(encoding, "_TEXTS_AT_ONCE", 3)
     write_corpus(folder, {f"{n:02}.txt": f"Text {n} of a topic." for n in range(30)} | {"long.txt": LONG * 2})
     with Corpus(tmp_path / "whole", FakeEncoder(), create=True) as whole:
         whole.index(["."])
@@ -321,14 +313,14 @@ def test_a_store_that_was_copied_elsewhere_is_the_same_store(folder: Path, tmp_p
 
 
 def test_another_recipe_reads_every_file_again_and_encodes_only_new_texts(
-    folder: Path, corpus: Corpus, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+    folder: Path, corpus: Corpus, encoder: FakeEncoder, contents: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_corpus(folder, {"a.txt": "Water."})
     corpus.index(["."])
     monkeypatch.setattr(indexing, "READERS_VERSION", indexing.READERS_VERSION + 1)
-    before = corpus.store.database.file_digests()
+    before = contents(corpus)["files"]
     assert counts(corpus.index(["."])) == {"files": 1, "passages": 1, "encoded": 0, "unchanged": 1, "removed": 0}
-    assert corpus.store.database.file_digests() != before
+    assert contents(corpus)["files"] != before
     assert encoder.encoded == ["Water."]
 
 
@@ -336,7 +328,7 @@ def test_a_corpus_in_a_language_that_the_encoder_does_not_know_is_noted(folder: 
     write_corpus(folder, {"a.txt": "水往低处流。", "b.txt": "冰浮在水面上。"})
     (warning,) = corpus.index(["."]).warnings
     # 4 tokens: two runs of Chinese, and two full stops, which are foreign too
-    assert warning.startswith("the encoder fake does not know 100% of the tokens of this corpus")
+    assert warning.startswith("the encoder fake does not know 100% of this corpus")
     assert f"--encoder {MULTILINGUAL_ENCODER} " in warning
     assert corpus.store.is_foreign
     write_corpus(folder, {f"{n}.txt": "Plain English words. " * 20 for n in range(9)})
@@ -371,15 +363,174 @@ def test_warnings_of_the_encoder_are_reported_once(folder: Path, tmp_path: Path)
         assert corpus.index(["."]).warnings == ["2 texts were cut"]
 
 
-def test_progress_is_told_and_ends_complete(folder: Path, tmp_path: Path, corpus: Corpus) -> None:
+def test_progress_is_told_in_bytes_and_ends_complete(folder: Path, corpus: Corpus) -> None:
     write_corpus(folder, {"a.txt": "Water.", "b.txt": "Ice."})
-    told: list[tuple[str, int, int]] = []
-    corpus.index(["."], progress=lambda *step: told.append(step))
+    told: list[Step] = []
+    corpus.index(["."], progress=told.append)
     assert told == [
-        ("reading", 0, 2),
-        ("reading", 1, 2),
-        ("encoding", 0, 2),
-        ("reading", 2, 2),
-        ("building the indexes", 0, 1),
-        ("building the indexes", 1, 1),
+        Step("indexing", 10, 10, 2),  # both were encoded
+        Step("indexing", 10, 10, 2),  # and committed
+        Step("building the indexes", 0, 1),
+        Step("building the indexes", 1, 1),
     ]
+
+
+class TestFilesAreOpenedOnlyWhenTheyChanged:
+    def test_a_file_with_the_same_stamp_is_not_read(
+        self, folder: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (path,) = write_corpus(folder, {"a.txt": "Water."})
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+        opened = reads(monkeypatch)
+        corpus.index(["."])
+        assert opened == ["a.txt"]
+        assert corpus.index(["."]).unchanged == 1
+        assert opened == ["a.txt"]
+
+    def test_one_that_was_touched_is_read_once_and_not_encoded(
+        self, folder: Path, corpus: Corpus, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (path,) = write_corpus(folder, {"a.txt": "Water."})
+        corpus.index(["."])
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+        opened = reads(monkeypatch)
+        assert [corpus.index(["."]).unchanged for _ in range(3)] == [1, 1, 1]
+        assert opened == ["a.txt"]
+        assert encoder.encoded == ["Water."]
+
+    def test_a_change_of_the_same_length_at_the_same_time_is_seen(self, folder: Path, corpus: Corpus) -> None:
+        (path,) = write_corpus(folder, {"a.txt": "Water."})
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+        corpus.index(["."])
+        write_corpus(folder, {"a.txt": "Steam."})
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+        assert counts(corpus.index(["."])) == {"files": 1, "passages": 1, "encoded": 1, "unchanged": 0, "removed": 1}
+
+
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths whose content is read from now on."""
+    opened: list[str] = []
+    real = indexing.read_content
+
+    def read_content(path: str) -> tuple[bytes, str]:
+        opened.append(path)
+        return real(path)
+
+    monkeypatch.setattr(indexing, "read_content", read_content)
+    return opened
+
+
+class TestRecords:
+    def test_one_changed_record_is_the_only_one_that_is_split_again(
+        self, folder: Path, corpus: Corpus, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_corpus(folder, {"a.jsonl": '{"id": 1, "text": "Water."}\n{"id": 2, "text": "Ice."}'})
+        corpus.index(["."])
+        split: list[str] = []
+        real = indexing.split_document
+
+        def split_document(document: Any, *rest: Any) -> Any:
+            split.append(document.source)
+            return real(document, *rest)
+
+        monkeypatch.setattr(indexing, "split_document", split_document)
+        write_corpus(folder, {"a.jsonl": '{"id": 1, "text": "Water."}\n{"id": 2, "text": "Snow."}'})
+        assert counts(corpus.index(["."])) == {"files": 1, "passages": 2, "encoded": 1, "unchanged": 1, "removed": 1}
+        assert split == ["a.jsonl#id=2"]
+        assert encoder.encoded == ["Water.", "Ice.", "Snow."] or encoder.encoded == ["Ice.", "Water.", "Snow."]
+
+    def test_changed_metadata_are_stored_and_nothing_is_encoded(
+        self, folder: Path, corpus: Corpus, encoder: FakeEncoder
+    ) -> None:
+        write_corpus(folder, {"a.jsonl": '{"id": 1, "text": "Water.", "year": 1999}'})
+        corpus.index(["."])
+        write_corpus(folder, {"a.jsonl": '{"id": 1, "text": "Water.", "year": 2001}'})
+        assert counts(corpus.index(["."])) == {"files": 1, "passages": 1, "encoded": 0, "unchanged": 1, "removed": 0}
+        assert len(corpus.search("Water", where=parse_where(["year=2001"]))) == 1
+        assert corpus.search("Water", where=parse_where(["year=1999"])) == []
+        assert encoder.encoded == ["Water."]
+
+    def test_a_changed_title_changes_the_vector(self, folder: Path, corpus: Corpus, encoder: FakeEncoder) -> None:
+        write_corpus(folder, {"a.jsonl": '{"id": 1, "title": "Rivers", "text": "It flows."}'})
+        corpus.index(["."])
+        write_corpus(folder, {"a.jsonl": '{"id": 1, "title": "Lava", "text": "It flows."}'})
+        assert counts(corpus.index(["."])) == {"files": 1, "passages": 1, "encoded": 1, "unchanged": 0, "removed": 1}
+        assert encoder.encoded == ["Rivers\nIt flows.", "Lava\nIt flows."]
+        assert corpus.search("Lava")[0].dense_score > 0.3
+
+    def test_the_chosen_fields_are_remembered(self, folder: Path, corpus: Corpus) -> None:
+        write_corpus(folder, {"a.csv": "key,body\nx,Water.\ny,Ice.\n"})
+        corpus.index(["."], options=IndexOptions(fields=Fields(text="body", id="key")))
+        assert sources(corpus) == ["a.csv#id=x", "a.csv#id=y"]
+        write_corpus(folder, {"a.csv": "key,body\nx,Water.\nz,Steam.\n"})
+        assert counts(corpus.index(["."])) == {"files": 1, "passages": 2, "encoded": 1, "unchanged": 1, "removed": 1}
+
+    def test_records_that_were_skipped_are_named_every_time(self, folder: Path, corpus: Corpus) -> None:
+        (path,) = write_corpus(folder, {"a.jsonl": '{"text": "Water."}\nbroken'})
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+        assert [corpus.index(["."]).skipped for _ in range(3)] == [[Skipped("a.jsonl:2", "is not valid JSON")]] * 3
+
+
+def test_a_file_that_changes_while_it_is_read_stays_as_it_was_indexed(
+    folder: Path, corpus: Corpus, contents: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_corpus(folder, {"a.txt": "Water.", "b.txt": "Ice."})
+    corpus.index(["."])
+    before = contents(corpus)
+    write_corpus(folder, {"b.txt": "Ice, and more."})
+    refuse(monkeypatch, "b.txt", Changing("changes while it is read; index again when it is finished"))
+    report = corpus.index(["."])
+    assert report.skipped == [
+        Skipped(
+            "b.txt",
+            "changes while it is read; index again when it is finished; what was indexed of it before is kept",
+        )
+    ]
+    assert contents(corpus) == before
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, name: str, problem: OSError) -> None:
+    """From now on this file cannot be read; tests may run as root, whom no mode keeps out."""
+    real = indexing.read_content
+
+    def guarded(path: str) -> tuple[bytes, str]:
+        if path == name:
+            raise problem
+        return real(path)
+
+    monkeypatch.setattr(indexing, "read_content", guarded)
+
+
+def test_files_that_rules_leave_out_are_counted_and_forgotten(folder: Path, corpus: Corpus) -> None:
+    write_corpus(folder, {"a.txt": "Water.", "drafts/b.txt": "Ice.", "drafts/c.txt": "Snow."})
+    assert corpus.index(["."]).passages == 3
+    report = corpus.index(["."], options=IndexOptions(excludes=("drafts/",)))
+    assert counts(report) == {"files": 1, "passages": 1, "encoded": 0, "unchanged": 1, "removed": 2}
+    assert report.warnings == ["1 files and folders were left out by ignore rules"]
+
+
+def test_the_split_of_a_store_stays_when_the_encoder_could_take_more(folder: Path, tmp_path: Path) -> None:
+    write_corpus(folder, {"a.txt": LONG})
+    with Corpus(tmp_path / "store", FakeEncoder(), create=True) as corpus:
+        before = corpus.index(["."]).passages
+    with Corpus(tmp_path / "store", FakeEncoder(window=8192)) as corpus:
+        assert counts(corpus.index(["."])) == {
+            "files": 1,
+            "passages": before,
+            "encoded": 0,
+            "unchanged": before,
+            "removed": 0,
+        }
+
+
+def test_vectors_of_passages_that_lost_them_are_encoded_again(folder: Path, tmp_path: Path, contents: Contents) -> None:
+    write_corpus(folder, {"a.txt": LONG, "b.txt": "Ice."})
+    with Corpus(tmp_path / "store", FakeEncoder(), create=True) as corpus:
+        corpus.index(["."])
+        before = contents(corpus)
+        corpus.store.database.rows("DELETE FROM vectors")
+    second = FakeEncoder()
+    with Corpus(tmp_path / "store", second) as corpus:
+        assert corpus.index(["."]).encoded == 0
+        assert contents(corpus) == before
+    assert len(second.encoded) == len(before["passages"])

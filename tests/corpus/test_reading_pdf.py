@@ -9,6 +9,9 @@ from reasonir_agent.types import Document, Skipped
 from tests.corpus.making import BLANK, PICTURE, SHUT, pdf
 
 
+LINES = "\n".join(["words of the page before"] * 5)
+
+
 @pytest.fixture(scope="module")
 def readers() -> Iterator[Readers]:
     with Readers() as opened:
@@ -31,7 +34,7 @@ def test_every_page_is_a_document_named_by_its_number(readers: Readers) -> None:
 
 def test_pages_carry_the_heading_path_of_the_outline(readers: Readers) -> None:
     content = pdf(
-        ["Preface", "1 Water\nWet.", "Still water.", f"{'words ' * 20}\n1.1 Ice\nCold.\n2 Fire\nHot."],
+        ["Preface", "1 Water\nWet.", "Still water.", f"{LINES}\n1.1 Ice\nCold.\n2 Fire\nHot."],
         outline=[(0, "1 Water", 2), (1, "Ice", 4), (0, "2 Fire", 4)],
     )
     documents, _ = readers.read("paper.pdf", content)
@@ -39,7 +42,7 @@ def test_pages_carry_the_heading_path_of_the_outline(readers: Readers) -> None:
         [("", "Preface")],
         [("1 Water", "1 Water\nWet.")],
         [("1 Water", "Still water.")],
-        [("1 Water", ("words " * 20).strip()), ("1 Water > Ice", "1.1 Ice\nCold."), ("2 Fire", "2 Fire\nHot.")],
+        [("1 Water", LINES), ("1 Water > Ice", "1.1 Ice\nCold."), ("2 Fire", "2 Fire\nHot.")],
     ]
 
 
