@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS: Final = 15.0
 
-_TEXTS_AT_ONCE: Final = 256
+_GROUP_SECONDS: Final = 4.0  # the encoder is given about as many texts as it encodes in this time
+_FIRST_GROUP: Final = 32
+_LARGEST_GROUP: Final = 512
 _INDEXING: Final = "indexing"
 
 
@@ -45,6 +47,7 @@ class EncodingQueue:
         self._done = self._total = self.encoded = 0
         self._waiting: list[tuple[list[bytes], FloatMatrix]] = []
         self._flushed = time.monotonic()
+        self._group = _FIRST_GROUP
 
     def begin(self, total: int) -> None:
         """So much is to be worked through: bytes of files, or texts."""
@@ -73,11 +76,12 @@ class EncodingQueue:
         known = self._vectors.known(list(texts))
         new = sorted((key for key in texts if key not in known), key=lambda key: len(texts[key]))  # alike in length
         try:
-            for start in range(0, len(new), _TEXTS_AT_ONCE):
-                some = new[start : start + _TEXTS_AT_ONCE]
+            start = 0
+            while start < len(new):
+                some = new[start : start + min(self._group, _LARGEST_GROUP)]
                 self._encode([texts[key] for key in some], some)
-                share = min(1.0, (start + len(some)) / len(new))
-                self._progress(Step(_INDEXING, self._done + int(size * share), self._total, self.encoded))
+                start += len(some)
+                self._progress(Step(_INDEXING, self._done + size * start // len(new), self._total, self.encoded))
         finally:
             self._flush()
         self.advance(size)
@@ -85,7 +89,9 @@ class EncodingQueue:
     def _encode(self, texts: list[str], keys: list[bytes]) -> None:
         with self._report.timed("encode"), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            began = time.monotonic()
             vectors = self._encoder.encode_documents(texts)
+            self._group = 1 + int(len(texts) * _GROUP_SECONDS / max(time.monotonic() - began, 1e-3))
         self._report.warnings += sorted({str(one.message) for one in caught} - set(self._report.warnings))
         self._waiting.append((keys, vectors))
         self.encoded += len(keys)

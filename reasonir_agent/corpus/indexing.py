@@ -142,7 +142,7 @@ class Indexer:
         if not present:
             report.warnings.append(f"{_nothing(paths, report.skipped)}; what was indexed there was removed")
         if finder.excluded:
-            report.warnings.append(f"{finder.excluded} files and folders were left out by ignore rules")
+            report.warnings.append(f"left out by ignore rules: {finder.excluded} (files and folders)")
         report.files, report.passages = len(present), database.count()[1]
         self._finish()
 

@@ -41,7 +41,8 @@ def note_language(database: Database, encoder: Encoder, report: IndexReport) -> 
             f"and --encoder {MULTILINGUAL_ENCODER} would understand more"
         )
     elif known["foreign"]:
+        share = f"about {known['foreign']:.0%}" if known["foreign"] >= 0.01 else "fewer than 1%"
         report.warnings.append(
-            f"about {known['foreign']:.0%} of the passages are in a script that the encoder {encoder.name} does not "
+            f"{share} of the passages are in a script that the encoder {encoder.name} does not "
             f"know; they are found by their words only (--encoder {MULTILINGUAL_ENCODER} would understand them)"
         )

@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS encoders (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, fingerprint TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS shards (
     number INTEGER PRIMARY KEY AUTOINCREMENT, encoder INTEGER NOT NULL REFERENCES encoders(number),
-    name TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL);
+    name TEXT NOT NULL, rows INTEGER NOT NULL, UNIQUE (encoder, name));
 CREATE TABLE IF NOT EXISTS vectors (
     encoder INTEGER NOT NULL, key BLOB NOT NULL, shard INTEGER NOT NULL REFERENCES shards(number) ON DELETE CASCADE,
     row INTEGER NOT NULL, PRIMARY KEY (encoder, key)) WITHOUT ROWID;
@@ -225,7 +225,16 @@ class Database:
     def get_meta(self, key: str) -> Any:
         """A stored JSON value, None when it was never set."""
         rows = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
-        return json.loads(rows[0][0]) if rows else None
+        return self._loaded(rows[0][0]) if rows else None
+
+    def _loaded(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError as cause:
+            raise StoreError(
+                f"the store's database {self._file} is damaged: it holds {text[:50]!r}, expected JSON; "
+                "run: reasonir doctor --rebuild (no vector is lost)"
+            ) from cause
 
     def set_meta(self, key: str, value: Any) -> None:
         """Store a JSON value."""
@@ -245,7 +254,7 @@ class Database:
         )
         rows = self._rows("SELECT path, digest, stamp, skipped FROM files")
         return {
-            path: FileEntry(digest, stamp, counts.get(path, 0), json.loads(skipped))
+            path: FileEntry(digest, stamp, counts.get(path, 0), self._loaded(skipped))
             for path, digest, stamp, skipped in rows
         }
 
@@ -265,7 +274,7 @@ class Database:
                 (path, entry.digest, entry.stamp, json.dumps(entry.skipped)),
             )
             for source in before.keys() - {one.document.source for one in documents}:
-                change.removed += len(self._passage_keys(source))
+                change.removed += len(self._written(source))
                 self._connection.execute("DELETE FROM documents WHERE source = ?", (source,))
             for one in documents:
                 if before.get(one.document.source) != one.digest:
@@ -285,9 +294,9 @@ class Database:
         )
         if entry.passages is None:
             return
-        before = self._passage_keys(document.source)
-        after = {passage.id: key for passage, key in entry.passages}
-        same = {one for one, key in before.items() if after.get(one) == key}
+        before = self._written(document.source)
+        after = {passage.id: (key, passage.heading) for passage, key in entry.passages}
+        same = {one for one, written in before.items() if after.get(one) == written}
         self._connection.executemany("DELETE FROM passages WHERE id = ?", [(one,) for one in before if one not in same])
         self._connection.executemany(
             'INSERT INTO passages (id, source, key, start, "end", heading, text) VALUES (?, ?, ?, ?, ?, ?, ?)',
@@ -300,8 +309,10 @@ class Database:
         query = "SELECT count(*) FROM passages p JOIN documents d ON p.source = d.source WHERE d.path = ?"
         return int(self._rows(query, (path,))[0][0])
 
-    def _passage_keys(self, source: str) -> dict[str, bytes]:
-        return dict(self._rows("SELECT id, key FROM passages WHERE source = ?", (source,)))
+    def _written(self, source: str) -> dict[str, tuple[bytes, str]]:
+        """What is not in the id of a document's passages: their keys and headings."""
+        rows = self._rows("SELECT id, key, heading FROM passages WHERE source = ?", (source,))
+        return {one: (key, heading) for one, key, heading in rows}
 
     def stamp_files(self, stamps: Mapping[str, str]) -> None:
         """Note the stamps of files that were read again and hold what they held."""
@@ -313,8 +324,10 @@ class Database:
     def remove_files(self, paths: Iterable[str]) -> None:
         """Forget files with their documents and passages."""
         with self.transaction():
+            before = self.count()[1]
             self._connection.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in paths])
-            self.bump()
+            if self.count()[1] != before:
+                self.bump()
         points.reached("files removed")
 
     def sources(self) -> list[str]:
@@ -418,7 +431,7 @@ class Database:
             passage = Passage(*parts)
             made = Passage.make(passage.source, passage.start, passage.end, passage.text, passage.heading)
             wrong += made.id != passage.id or vector_key(passage.encoded_text) != key
-        rows = self._rows("SELECT metadata, digest FROM documents")
+        rows = self._rows("SELECT metadata, digest FROM documents WHERE json_valid(metadata)")
         changed = sum(not digest.endswith(metadata_digest(json.loads(metadata))) for metadata, digest in rows)
         return [
             f"{number} {what} are not what was written"

@@ -61,6 +61,8 @@ def positions(numbers: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[
 
 def best(scores: FloatMatrix, k: int) -> NDArray[np.int64]:
     """Places of the k highest scores and of all that equal the last of them, in no order."""
+    if k < 1:
+        return np.arange(0)
     if k >= len(scores):
         return np.arange(len(scores))
     last = np.partition(scores, len(scores) - k)[len(scores) - k]

@@ -151,7 +151,9 @@ class Shards:
                 )  # reads .npy alone, never a pickle
             except FileNotFoundError:
                 raise self._damaged(name, "is missing") from None
-            except Exception as cause:  # a damaged header breaks NumPy's parser in many ways, tokenize.TokenError among them
+            except (
+                Exception
+            ) as cause:  # a damaged header breaks NumPy's parser in many ways, tokenize.TokenError among them
                 raise self._damaged(name, f"cannot be read ({cause})") from cause
             if rows.dtype != self._type or rows.ndim != 1:
                 raise self._damaged(name, f"holds {rows.dtype.descr}, expected vectors of {self.dim} dimensions")

@@ -69,14 +69,18 @@ class Vectors:
 
     def _note(self, name: str, rows: dict[bytes, int]) -> None:
         database = self._database
-        if not database.rows("SELECT 1 FROM shards WHERE name = ?", (name,)):
+        if not self._shard(name):
             values = (self.number, name, len(rows))
             database.rows("INSERT INTO shards (encoder, name, rows) VALUES (?, ?, ?)", values)
-        ((shard,),) = database.rows("SELECT number FROM shards WHERE name = ?", (name,))
+        ((shard,),) = self._shard(name)
         database.execute_many(
             "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)",
             [(self.number, key, shard, row) for key, row in rows.items()],
         )
+
+    def _shard(self, name: str) -> list[Any]:
+        """The number of a file, in a list; another encoder may have one of the same name."""
+        return self._database.rows("SELECT number FROM shards WHERE encoder = ? AND name = ?", (self.number, name))
 
     def locations(self, numbers: Sequence[int] | None = None) -> NDArray[np.int64]:
         """(passage number, shard number, row) of these passages, or of all, int64 [n, 3], in order of number."""
@@ -157,7 +161,7 @@ class Vectors:
             rows that were saved, rows that were lost.
         """
         sound = self.shards.sound_rows(name)
-        ((shard,),) = self._database.rows("SELECT number FROM shards WHERE name = ?", (name,))
+        ((shard,),) = self._shard(name)
         noted = dict(self._database.rows("SELECT key, row FROM vectors WHERE shard = ?", (shard,)))
         saved = sorted(key for key, row in noted.items() if sound.get(key) == row)
         vectors = self.shards.read(name, [noted[key] for key in saved]) if saved else None

@@ -282,7 +282,7 @@ def test_an_interrupted_run_that_is_started_again_ends_in_the_same_state(
     folder: Path, tmp_path: Path, contents: Contents, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr(indexing, "_TEXTS_AT_ONCE", 9)
-    monkeypatch.setattr(encoding, "_TEXTS_AT_ONCE", 3)
+    monkeypatch.setattr(encoding, "_LARGEST_GROUP", 3)
     write_corpus(folder, {f"{n:02}.txt": f"Text {n} of a topic." for n in range(30)} | {"long.txt": LONG * 2})
     with Corpus(tmp_path / "whole", FakeEncoder(), create=True) as whole:
         whole.index(["."])
@@ -506,7 +506,7 @@ def test_files_that_rules_leave_out_are_counted_and_forgotten(folder: Path, corp
     assert corpus.index(["."]).passages == 3
     report = corpus.index(["."], options=IndexOptions(excludes=("drafts/",)))
     assert counts(report) == {"files": 1, "passages": 1, "encoded": 0, "unchanged": 1, "removed": 2}
-    assert report.warnings == ["1 files and folders were left out by ignore rules"]
+    assert report.warnings == ["left out by ignore rules: 1 (files and folders)"]
 
 
 def test_the_split_of_a_store_stays_when_the_encoder_could_take_more(folder: Path, tmp_path: Path) -> None:

@@ -170,8 +170,8 @@ def test_entities_are_not_resolved(readers: Readers, made: Any) -> None:
     made.add_paragraph("PLACE")
     source = zipfile.ZipFile(io.BytesIO(saved(made)))
     entries = {name: source.read(name) for name in source.namelist()}
-    xml = entries["word/document.xml"].decode().replace("PLACE", "a&file;b")
+    xml = entries["word/document.xml"].decode().replace("PLACE", "seen&file;")
     head, rest = xml.split("?>", 1)
     entries["word/document.xml"] = f'{head}?><!DOCTYPE x [<!ENTITY file SYSTEM "file:///etc/hostname">]>{rest}'.encode()
     (document,), _ = readers.read("a.docx", zipped(entries))
-    assert document.text == "ab\n"
+    assert document.text == "seen\n"

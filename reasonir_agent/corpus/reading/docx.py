@@ -80,13 +80,14 @@ class _Walk:
 
     def _table(self, element: Any) -> None:
         """A line for each row; a table within a cell follows it."""
+        lines = []
         for row in element.iter(f"{_W}tr"):
             if next(row.iterancestors(f"{_W}tbl")) is not element:
                 continue
             cells = [" ".join(clean(_cell(cell)).split()) for cell in row.iter(f"{_W}tc") if _row_of(cell) is row]
             if any(cells):
-                self._writer.add(" | ".join(cells) + "\n")
-        self._writer.end_block()
+                lines.append(" | ".join(cells).rstrip())
+        self._writer.block("\n".join(lines))
         for inner in element.iter(f"{_W}tbl"):
             if inner is not element and next(inner.iterancestors(f"{_W}tbl")) is element:
                 self._table(inner)

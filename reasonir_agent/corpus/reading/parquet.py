@@ -30,6 +30,8 @@ def read_parquet(file: File) -> Iterator[Document | Skipped]:
         _check_size(table.metadata)
         require(file.fields, table.schema_arrow.names)
         columns = [one.name for one in table.schema_arrow if _is_scalar(pyarrow, one.type) and "." not in one.name]
+        if file.fields.text not in columns:
+            raise Unreadable(f"its field {file.fields.text!r} holds no texts")
         yield from rows_as_documents(file, _rows(pyarrow, table, columns))
     except (pyarrow.ArrowException, OSError) as problem:
         if isinstance(problem, MemoryError):
