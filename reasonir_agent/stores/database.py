@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,6 +123,7 @@ class Database:
         if not create and not file.is_file():
             raise StoreError(f"{folder} is no store: it has no {FILE_NAME}; make one with: reasonir index PATH")
         self._file = file
+        self._lock = threading.RLock()  # one connection for all threads of a process
         with self._guarded():
             self._connection = self._connect(create)
         try:
@@ -188,7 +190,7 @@ class Database:
             raise StoreError(f"the store's database {self._file} cannot be used: {cause}{remedy}") from cause
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._guarded():
+        with self._lock, self._guarded():
             return self._connection.execute(query, values).fetchall()
 
     def close(self) -> None:
@@ -204,15 +206,16 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Reads of the block see one state, whatever a writer commits meanwhile."""
-        if self._connection.in_transaction:
-            yield
-            return
-        with self._within("BEGIN"):
-            yield
+        with self._lock:
+            if self._connection.in_transaction:
+                yield
+                return
+            with self._within("BEGIN"):
+                yield
 
     @contextmanager
     def _within(self, begin: str) -> Iterator[None]:
-        with self._guarded():
+        with self._lock, self._guarded():
             self._connection.execute(begin)
             try:
                 yield
@@ -375,10 +378,13 @@ class Database:
         return found
 
     def all_passages(self) -> Iterator[tuple[int, Passage]]:
-        """Number and passage of all, in order of number."""
-        with self._guarded():
-            for row in self._connection.execute(f"SELECT p.number, {_PASSAGE} FROM passages p ORDER BY p.number"):  # noqa: S608
+        """Number and passage of all, in order of number; other threads may read and write between them."""
+        query = f"SELECT p.number, {_PASSAGE} FROM passages p WHERE p.number > ? ORDER BY p.number LIMIT ?"  # noqa: S608
+        last = -1
+        while rows := self._rows(query, (last, _AT_ONCE)):
+            for row in rows:
                 yield row[0], Passage(*row[1:])
+            last = rows[-1][0]
 
     def document_text(self, source: str) -> str | None:
         """The extracted text of a document."""
@@ -441,7 +447,7 @@ class Database:
 
     def execute_many(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement for many rows; for `Vectors`, which keeps its own tables here."""
-        with self._guarded():
+        with self._lock, self._guarded():
             self._connection.executemany(query, rows)
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:

@@ -91,17 +91,18 @@ class _Base:
 
     def rarity(self, term: str) -> float | None:
         """BM25's weight of a term (Lucene's form), None when no passage has it."""
-        holders = self.holders(term)
+        holders = len(self.holders(term))
         if not holders:
             return None
         return float(np.log1p((len(self.numbers) - holders + 0.5) / (holders + 0.5)))
 
-    def holders(self, term: str) -> int:
-        """How many passages hold a term."""
+    def holders(self, term: str) -> NDArray[np.int64]:
+        """Which of the passages hold a term, by their places in `numbers`."""
         if self.bm25 is None or term not in self.bm25.vocab_dict:
-            return 0
+            return np.empty(0, dtype=np.int64)
         number, pointers = self.bm25.vocab_dict[term], self.bm25.scores["indptr"]
-        return int(pointers[number + 1] - pointers[number])
+        found: NDArray[np.int64] = self.bm25.scores["indices"][pointers[number] : pointers[number + 1]]
+        return found
 
 
 @dataclass(slots=True)
@@ -157,7 +158,8 @@ class LexicalIndex:
         total = len(numbers)
         result = {}
         for term in terms:
-            holders = view.base.holders(term) + sum(term in counts for _, counts in view.new)
+            there = np.count_nonzero(view.places[view.base.holders(term)] >= 0)
+            holders = there + sum(term in counts for _, counts in view.new)
             result[term] = float(np.log1p(total / (1 + holders))) if total else 1.0
         return result
 
@@ -234,7 +236,8 @@ class LexicalIndex:
         folder = self._folder / state["folder"]
         if self._saved is None or self._saved[0] != state["folder"]:
             try:
-                if any((folder / name).stat().st_size != size for name, (size, _) in state["files"].items()):
+                found = _hashes(folder)
+                if any(found.get(name) != file for name, file in state["files"].items()):
                     return None
                 numbers = np.load(folder / "numbers.npy", allow_pickle=False)
                 has_words = (folder / "params.index.json").is_file()

@@ -129,12 +129,12 @@ class Store:
             return self.database.passages(ids)
 
     def refresh(self) -> str | None:
-        """Bring the indexes up to the committed passages; for the writer.
+        """Bring the indexes up to the committed passages; for the writer. Searches go on meanwhile.
 
         Returns:
             a sentence when Chroma could not be brought up; search is exact then.
         """
-        with self._lock, self._writer.held():
+        with self._writer.held():
             self.lexical.refresh()
             numbers = self.vectors.locations()[:, 0]
             if len(numbers) * self.dim * 4 <= self._exact_bytes:
@@ -242,9 +242,9 @@ class Store:
         self, query: FloatMatrix, depth: int, scan: Scan, allowed: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.int64], FloatMatrix | None]:
         """Places of the nearest passages, and all cosines where search was exact."""
-        if allowed is None and scan.size > self._exact_bytes and self.chroma.is_current():
-            numbers = np.array(sorted(number for number, _ in self.chroma.search(query, depth)), dtype=np.int64)
-            places = positions(scan.numbers, numbers)
+        found = self.chroma.search(query, depth) if allowed is None and scan.size > self._exact_bytes else None
+        if found is not None:
+            places = positions(scan.numbers, np.array(sorted(number for number, _ in found), dtype=np.int64))
             return places[places >= 0], None
         cosines = scan.cosines(query)
         if allowed is None:

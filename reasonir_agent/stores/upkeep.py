@@ -16,6 +16,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -48,10 +49,15 @@ class ChromaUpkeep:
         self._store, self._database, self._fingerprint = store, database, fingerprint
         self._folder = store / "chroma"
         self._open: tuple[str, int, ChromaIndex] | None = None
+        self._lock = threading.Lock()  # around what is open; never held while Chroma is written
         self._checked: tuple[str, int] | None = None
 
     def close(self) -> None:
         """Let go of Chroma's files."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
         if self._open is not None:
             self._open[2].close()
             self._open = None
@@ -69,16 +75,25 @@ class ChromaUpkeep:
             self._checked = (state["folder"], state["generation"])
         return True
 
-    def search(self, vector: FloatMatrix, k: int) -> list[tuple[int, float]]:
-        """The k nearest as (passage number, cosine); ask `is_current` before."""
-        state = self._state()
-        if self._open is None or self._open[:2] != (state["folder"], state["generation"]):
-            from reasonir_agent.stores.chroma import ChromaIndex
+    def search(self, vector: FloatMatrix, k: int) -> list[tuple[int, float]] | None:
+        """The k nearest as (passage number, cosine); None when Chroma cannot be trusted at this moment."""
+        if not self.is_current():
+            return None
+        try:
+            return self._search(vector, k)
+        except StoreError:  # its folder was replaced, or its files cannot be opened here (a read-only disk)
+            return None
 
-            self.close()
-            index = ChromaIndex(self._folder / state["folder"], fingerprint=self._fingerprint)
-            self._open = (state["folder"], state["generation"], index)
-        return [(int(one), cosine) for one, cosine in self._open[2].search(vector, k)]
+    def _search(self, vector: FloatMatrix, k: int) -> list[tuple[int, float]]:
+        with self._lock:
+            state = self._state()
+            if self._open is None or self._open[:2] != (state["folder"], state["generation"]):
+                from reasonir_agent.stores.chroma import ChromaIndex
+
+                self._close()
+                index = ChromaIndex(self._folder / state["folder"], fingerprint=self._fingerprint)
+                self._open = (state["folder"], state["generation"], index)
+            return [(int(one), cosine) for one, cosine in self._open[2].search(vector, k)]
 
     def refresh(self, numbers: Numbers) -> None:
         """Bring Chroma up to these passages: in place when little changed and nothing is wrong, else anew.
@@ -145,8 +160,8 @@ class ChromaUpkeep:
     def _update(self, numbers: Numbers) -> bool:
         """Update in place; False when that failed, and the mark stays."""
         state = self._state()
-        self.close()
         self._database.note_chroma({**state, "state": "dirty"}, None)
+        self.close()
         points.reached("chroma marked")
         try:
             self._run("fill", state["folder"])

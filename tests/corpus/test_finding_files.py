@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from reasonir_agent.corpus.reading import find_files
+from reasonir_agent.corpus.reading import Finder, FoundFile
 from reasonir_agent.errors import InputError
 from reasonir_agent.testing import write_corpus
 from reasonir_agent.types import Skipped
+
+
+def find_files(path: str) -> list[str | Skipped]:
+    return [one.path if isinstance(one, FoundFile) else one for one in Finder().walk(path)]
 
 
 def found(folder: Path) -> list[str]:
@@ -37,7 +41,7 @@ def test_hidden_files_and_folders_are_left_out_without_a_word(tmp_path: Path) ->
 
 def test_a_hidden_file_or_folder_that_is_named_is_found(tmp_path: Path) -> None:
     write_corpus(tmp_path, {".notes/a.txt": "a", ".b.txt": "b"})
-    assert list(find_files(str(tmp_path / ".b.txt"))) == [str(tmp_path / ".b.txt")]
+    assert find_files(str(tmp_path / ".b.txt")) == [str(tmp_path / ".b.txt")]
     assert found(tmp_path / ".notes") == ["a.txt"]
 
 
@@ -51,7 +55,7 @@ def test_a_name_that_is_not_valid_utf8_is_skipped_and_named_in_a_form_that_can_b
     (Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))).write_text("text")
     assert found(tmp_path) == []
     assert skipped(tmp_path) == {"caf\ufffd.txt": "its name is not valid UTF-8"}
-    assert isinstance(next(iter(find_files(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt")))), Skipped)
+    assert isinstance(find_files(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))[0], Skipped)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +98,7 @@ def test_broken_and_circular_links_are_skipped(tmp_path: Path) -> None:
 
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
-    assert list(find_files(str(tmp_path))) == []
+    assert find_files(str(tmp_path)) == []
 
 
 def test_a_folder_that_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,9 +118,39 @@ def test_a_folder_that_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: py
 def test_one_file_has_one_name_however_its_path_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_corpus(tmp_path, {"a.txt": "a"})
     monkeypatch.chdir(tmp_path)
-    assert list(find_files("./a.txt")) == list(find_files("a.txt")) == list(find_files(".")) == ["a.txt"]
+    assert find_files("./a.txt") == find_files("a.txt") == find_files(".") == ["a.txt"]
 
 
 def test_a_missing_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no file or folder .*nowhere"):
-        list(find_files(str(tmp_path / "nowhere")))
+        find_files(str(tmp_path / "nowhere"))
+
+
+def test_a_file_comes_with_its_size_and_a_stamp(tmp_path: Path) -> None:
+    write_corpus(tmp_path, {"a.txt": "four", "b.txt": "four"})
+    first, second = Finder().walk(str(tmp_path))
+    assert isinstance(first, FoundFile) and isinstance(second, FoundFile)
+    assert first.size == 4
+    assert first.stamp != second.stamp
+    assert list(Finder().walk(str(tmp_path / "a.txt"))) == [first]
+
+
+def test_a_store_within_the_folder_is_left_out(tmp_path: Path) -> None:
+    write_corpus(tmp_path, {"a.txt": "a", "mystore/reasonir.sqlite": "s", "mystore/b.txt": "b", "mystore/c/d.txt": "d"})
+    assert found(tmp_path) == ["a.txt"]
+    assert found(tmp_path / "mystore") == []
+
+
+def test_folders_may_be_nested_deeply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(300):
+        Path("deep").mkdir()
+        os.chdir("deep")
+    Path("a.txt").write_text("a")
+    os.chdir(tmp_path)
+    assert len(find_files(".")) == 1
+
+
+def test_a_folder_that_ends_in_a_slash_is_the_same_folder(tmp_path: Path) -> None:
+    write_corpus(tmp_path, {"notes/a.txt": "a"})
+    assert find_files(f"{tmp_path}/notes/") == find_files(f"{tmp_path}/notes")

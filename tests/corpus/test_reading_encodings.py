@@ -102,6 +102,17 @@ def test_the_few_lines_that_are_not_english_decide_for_a_large_file() -> None:
     assert decode(text.encode("iso8859_2")) == text
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_they_are_found_far_behind_the_beginning(end: str) -> None:
+    text = f"All of this is ASCII, {end}" * 100_000 + SENTENCES["Polish"] + "\n"
+    assert decode(text.encode("iso8859_2")) == text
+
+
+def test_signs_without_a_width_are_text() -> None:
+    text = "می\u200cروم " * 10
+    assert decode(text.encode("utf-16-le")) == text
+
+
 def test_broken_bytes_in_utf8_do_not_make_it_another_encoding() -> None:
     text = SENTENCES["French"] + SENTENCES["Chinese"]
     assert decode(text.encode() + b"\xe4\xb8") == text + "\ufffd"

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
-import json
 import math
 import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import bm25s
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reasonir_agent.errors import StoreError
+from reasonir_agent.stores import lexical
+from reasonir_agent.stores.database import Database, FileEntry
 from reasonir_agent.stores.lexical import STOP_WORDS, LexicalIndex, words
+from tests.stores.conftest import entry
 
 TEXTS = {
     "p1": "Ducks swim on cold water, and cold water freezes.",
@@ -21,6 +25,7 @@ TEXTS = {
     "p4": "The of and",
     "p5": "A duck is a bird; birds fly.",
 }
+QUERIES = ["cold water", "duck", "water water boils", "低处", "cold unknown", "100 DEGREES!", "", "the of", "?!"]
 
 
 @pytest.mark.parametrize(
@@ -68,99 +73,390 @@ def test_ascii_words_are_runs_of_letters_and_digits_but_for_stop_words(text: str
     assert words(text) == [word for word in re.findall("[a-z0-9]+", text.lower()) if word not in STOP_WORDS]
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> LexicalIndex:
-    built = LexicalIndex(tmp_path / "lexical")
-    built.build(TEXTS.items(), 7)
-    return built
+class Passages:
+    """A manifest with passages, and its lexical index as one process or another opens it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = Database(folder, create=True)
+        self.folder = folder / "lexical"
+
+    def put(self, texts: Mapping[str, str]) -> None:
+        for source, text in texts.items():
+            self.database.put_file(source, FileEntry("", ""), [entry(source, text, {})])
+
+    def remove(self, *sources: str) -> None:
+        self.database.remove_files(sources)
+
+    def index(self) -> LexicalIndex:
+        return LexicalIndex(self.folder, self.database)
+
+    def built(self, texts: Mapping[str, str]) -> LexicalIndex:
+        self.put(texts)
+        self.index().rebuild()
+        return self.index()
+
+    def scores(self, query: str, index: LexicalIndex | None = None) -> dict[str, float]:
+        """The scores by source, those of 0 left out."""
+        numbers = self.database.numbers()
+        found = (index or self.index()).scores(query, numbers)
+        assert found.dtype == np.float32 and found.shape == numbers.shape
+        passages = self.database.numbered(numbers.tolist())
+        return {
+            passages[int(number)].source: float(score) for number, score in zip(numbers, found, strict=True) if score
+        }
+
+    def rarity(self, *terms: str, index: LexicalIndex | None = None) -> dict[str, float]:
+        return (index or self.index()).rarity(terms, self.database.numbers())
+
+    def saved(self) -> Path:
+        return self.folder / str(self.database.get_meta("lexical")["folder"])
 
 
-@pytest.mark.parametrize("query", ["cold water", "duck", "water water boils", "低处", "cold unknown", "100 DEGREES!"])
-def test_scores_are_those_of_bm25s(index: LexicalIndex, query: str) -> None:
+def bm25(texts: Mapping[str, str], query: str) -> dict[str, float]:
+    """The scores of bm25s alone."""
     reference = bm25s.BM25()
-    reference.index([words(text) for text in TEXTS.values()], show_progress=False)
-    expected = dict(zip(TEXTS, reference.get_scores(words(query)), strict=True))
-    assert index.scores(query, 7) == {one: float(score) for one, score in expected.items() if score > 0}
-    assert index.scores(query, 7)
+    reference.index([words(text) for text in texts.values()], show_progress=False)
+    terms = words(query)
+    found = reference.get_scores(terms) if terms else np.zeros(len(texts))
+    return {source: float(score) for source, score in zip(texts, found, strict=True) if score}
 
 
-def test_a_score_can_be_computed_by_hand(tmp_path: Path) -> None:
-    index = LexicalIndex(tmp_path / "lexical")
-    index.build([("a", "ice ice water"), ("b", "steam")], 1)
-    # Lucene's BM25, k1 = 1.5, b = 0.75: idf = log(1 + (2 - 1 + 0.5) / (1 + 0.5)); a has 3 of 2 words on average
-    idf = math.log(1 + 1.5 / 1.5)
-    expected = idf * 2 / (2 + 1.5 * (1 - 0.75 + 0.75 * 3 / 2))
-    assert index.scores("ice", 1) == {"a": pytest.approx(expected, rel=1e-6)}
+@pytest.fixture
+def passages(tmp_path: Path) -> Iterator[Passages]:
+    made = Passages(tmp_path)
+    yield made
+    made.database.close()
 
 
-@pytest.mark.parametrize("query", ["", "the of and why", "?!", "unknown words alone", "😀"])
-def test_a_query_without_a_known_word_scores_nothing(index: LexicalIndex, query: str) -> None:
-    assert index.scores(query, 7) == {}
+@pytest.fixture
+def never_built(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From then on, an index that is built is an error: what was saved must serve."""
+
+    def forbid() -> None:
+        def build(self: LexicalIndex) -> None:
+            raise AssertionError("an index was built")
+
+        monkeypatch.setattr(LexicalIndex, "_build", build)
+
+    return forbid
 
 
-def test_saved_and_loaded_scores_are_equal(index: LexicalIndex, tmp_path: Path) -> None:
-    loaded = LexicalIndex(tmp_path / "lexical")
-    for query in ("cold water", "低处", "nothing known"):
-        assert loaded.scores(query, 7) == index.scores(query, 7)
-    assert loaded.rarity(["cold", "zzz"]) == index.rarity(["cold", "zzz"])
+class TestTheSavedIndex:
+    @pytest.mark.parametrize("query", QUERIES)
+    def test_its_scores_are_those_of_bm25s(
+        self, passages: Passages, query: str, never_built: Callable[[], None]
+    ) -> None:
+        passages.built(TEXTS)
+        never_built()
+        assert passages.scores(query) == bm25(TEXTS, query)
+
+    def test_a_score_can_be_computed_by_hand(self, passages: Passages) -> None:
+        passages.built({"a": "ice ice water", "b": "steam"})
+        # Lucene's BM25, k1 = 1.5, b = 0.75: idf = log(1 + (2 - 1 + 0.5) / (1 + 0.5)); a has 3 of 2 words on average
+        idf = math.log(1 + 1.5 / 1.5)
+        expected = idf * 2 / (2 + 1.5 * (1 - 0.75 + 0.75 * 3 / 2))
+        assert passages.scores("ice") == {"a": pytest.approx(expected, rel=1e-6)}
+        assert passages.scores("ice ice") == {"a": pytest.approx(2 * expected, rel=1e-6)}
+
+    def test_rarity_is_counted_in_passages(self, passages: Passages) -> None:
+        passages.built(TEXTS)  # 5 passages: "water" is in 2, "cold" in 1 (twice there), "zzz" in none
+        assert passages.rarity("water", "cold", "zzz") == {
+            "water": pytest.approx(math.log(1 + 5 / 3)),
+            "cold": pytest.approx(math.log(1 + 5 / 2)),
+            "zzz": pytest.approx(math.log(1 + 5 / 1)),
+        }
+
+    def test_the_heading_that_leads_a_passage_is_searched_too(self, passages: Passages) -> None:
+        one = entry("a", "Borrowers repay less.", {})
+        ((passage, _),) = one.passages or ()
+        titled = type(passage).make(passage.source, 0, passage.end, passage.text, "Money > Inflation")
+        passages.database.put_file("a", FileEntry("", ""), [type(one)(one.document, "", [(titled, b"k" * 16)])])
+        for _ in range(2):
+            assert passages.scores("inflation").keys() == {"a"}
+            passages.index().rebuild()
+
+    @pytest.mark.parametrize("texts", [{}, {"a": "", "b": "the of"}], ids=["nothing", "stop words alone"])
+    def test_a_corpus_without_words_is_indexed(
+        self, passages: Passages, texts: dict[str, str], never_built: Callable[[], None]
+    ) -> None:
+        passages.built(texts)
+        never_built()
+        assert passages.scores("water") == {}
+        assert passages.rarity("water") == {"water": pytest.approx(math.log(1 + len(texts)) if texts else 1.0)}
+
+    def test_a_new_build_takes_the_place_of_the_old_and_open_ones_see_it(self, passages: Passages) -> None:
+        reader = passages.built(TEXTS)
+        assert passages.scores("water", reader)
+        old = passages.saved()
+        passages.remove(*TEXTS)
+        passages.built({"q": "Ice floats."})
+        assert passages.scores("ice", reader) == bm25({"q": "Ice floats."}, "ice")
+        assert passages.scores("water", reader) == {}
+        assert list(passages.folder.iterdir()) == [passages.saved()] != [old]
+
+    def test_nothing_is_pickled(self, passages: Passages) -> None:
+        passages.built(TEXTS)
+        files = sorted(passages.saved().iterdir())
+        assert len(files) >= 5
+        for file in files:
+            if file.suffix == ".npy":
+                np.load(file, allow_pickle=False)
+            else:
+                assert file.suffix in (".json", ".jsonl")
+
+    def test_what_a_killed_writer_left_is_removed(self, passages: Passages) -> None:
+        passages.built(TEXTS)
+        (passages.folder / "half").mkdir()
+        (passages.folder / "half" / "numbers.npy").write_bytes(b"x")
+        passages.index().remove_leavings()
+        assert list(passages.folder.iterdir()) == [passages.saved()]
+        assert passages.index().problem() is None
+
+    def test_a_folder_that_cannot_be_written_to_is_an_error_of_the_store(self, passages: Passages) -> None:
+        passages.put(TEXTS)
+        passages.folder.write_text("in the way")
+        with pytest.raises(StoreError, match="writing the lexical index in"):
+            passages.index().rebuild()
+        assert passages.database.get_meta("lexical") is None
 
 
-def test_an_index_of_another_generation_is_refused(index: LexicalIndex, tmp_path: Path) -> None:
-    assert index.is_fresh(7) and not index.is_fresh(8)
-    other = LexicalIndex(tmp_path / "lexical")
-    assert other.is_fresh(7) and not other.is_fresh(8)
-    for one in (index, other):
-        with pytest.raises(StoreError, match=r"the lexical index in .* is behind; run: reasonir index"):
-            one.scores("water", 8)
-    with pytest.raises(StoreError, match="is behind"):
-        LexicalIndex(tmp_path / "nowhere").scores("water", 7)
+class TestChangesBesideIt:
+    """The saved index stays, and a few passages come and go."""
+
+    def test_a_removed_passage_is_masked_and_the_others_keep_their_scores(
+        self, passages: Passages, never_built: Callable[[], None]
+    ) -> None:
+        before = {query: bm25(TEXTS, query) for query in QUERIES}
+        reader = passages.built(TEXTS)
+        passages.scores("water", reader)
+        passages.remove("p2")
+        never_built()
+        for index in (reader, None):
+            for query, scores in before.items():
+                expected = {source: score for source, score in scores.items() if source != "p2"}
+                assert passages.scores(query, index) == expected
+
+    def test_a_new_passage_is_scored_as_bm25s_scores_an_equal_one_that_it_knows(
+        self, passages: Passages, never_built: Callable[[], None]
+    ) -> None:
+        passages.built(TEXTS)
+        passages.put({"twin": TEXTS["p1"], "other twin": TEXTS["p3"]})
+        never_built()
+        compared = 0
+        for query in [*QUERIES, "cold ducks on water", "cold cold water freezes"]:
+            known = bm25(TEXTS, query)
+            found = passages.scores(query)
+            for twin, source in (("twin", "p1"), ("other twin", "p3")):
+                assert found.pop(twin, 0.0) == pytest.approx(known.get(source, 0.0), rel=1e-6)
+                compared += source in known
+            assert found == known
+        assert compared >= 6
+
+    def test_one_with_other_words_is_scored_by_the_formula(
+        self, passages: Passages, never_built: Callable[[], None]
+    ) -> None:
+        passages.built({"a": "ice ice water", "b": "steam"})  # 2 words on average
+        passages.put({"c": "ice lava lava lava", "d": "lava"})
+        never_built()
+
+        def part(idf: float, count: int, length: int) -> float:
+            return idf * count / (count + 1.5 * (1 - 0.75 + 0.75 * length / 2))
+
+        known = math.log(1 + (2 - 1 + 0.5) / (1 + 0.5))  # the index has "ice" in 1 of its 2
+        unknown = math.log(1 + (4 - 2 + 0.5) / (2 + 0.5))  # and no "lava": 2 of all 4 that there are now
+        assert passages.scores("ice lava") == {
+            "a": pytest.approx(part(known, 2, 3), rel=1e-6),
+            "c": pytest.approx(part(known, 1, 4) + part(unknown, 3, 4), rel=1e-6),
+            "d": pytest.approx(part(unknown, 1, 1), rel=1e-6),
+        }
+
+    def test_where_nothing_was_indexed_the_new_ones_are_scored_among_themselves(
+        self, passages: Passages, never_built: Callable[[], None]
+    ) -> None:
+        passages.built({})
+        passages.put({"a": "ice", "b": "steam"})
+        never_built()
+        assert passages.scores("ice").keys() == {"a"}
+
+    def test_rarity_counts_the_new_ones_and_all_that_there_are(
+        self, passages: Passages, never_built: Callable[[], None]
+    ) -> None:
+        passages.built(TEXTS)
+        passages.put({"new": "Cold lava, cold.", "newer": "Lava."})
+        never_built()
+        assert passages.rarity("water", "cold", "lava") == {
+            "water": pytest.approx(math.log(1 + 7 / 3)),
+            "cold": pytest.approx(math.log(1 + 7 / 3)),
+            "lava": pytest.approx(math.log(1 + 7 / 3)),
+        }
+
+    def test_a_passage_that_changed_is_found_by_its_new_words_alone(
+        self, passages: Passages, never_built: Callable[[], None]
+    ) -> None:
+        reader = passages.built(TEXTS)
+        assert passages.scores("boils", reader).keys() == {"p2"}
+        passages.put({"p2": "Steam rises."})
+        never_built()
+        for index in (reader, None):
+            assert passages.scores("boils", index) == {}
+            assert passages.scores("steam", index).keys() == {"p2"}
+
+    def test_a_small_change_is_not_saved_and_a_large_one_is(
+        self, passages: Passages, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lexical, "DELTA_LEAST", 2)
+        assert passages.index().refresh()  # there was none
+        passages.put(TEXTS)
+        assert passages.index().refresh()
+        saved = passages.saved()
+        assert not passages.index().refresh()
+        passages.put({"new": "Cold lava.", "p2": "Steam rises."})
+        assert not passages.index().refresh()
+        assert passages.saved() == saved
+        passages.remove("p1", "p5", "p4")
+        assert passages.index().refresh()
+        assert passages.saved() != saved
+        assert not passages.index().refresh()
+
+    def test_the_share_counts_where_it_is_more_than_the_least(
+        self, passages: Passages, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lexical, "DELTA_LEAST", 0)
+        passages.built({f"{n}": f"text {n}" for n in range(200)})
+        passages.put({f"new {n}": "new" for n in range(4)})  # 2% of 200
+        assert not passages.index().refresh()
+        passages.put({"one more": "new"})
+        assert passages.index().refresh()
+
+    def test_after_a_rebuild_the_scores_are_those_of_a_fresh_index(self, passages: Passages) -> None:
+        passages.built(TEXTS)
+        passages.put({"new": "Cold lava.", "p2": "Steam rises over cold water."})
+        passages.remove("p5")
+        now = {"p1": TEXTS["p1"], "p3": TEXTS["p3"], "p4": TEXTS["p4"], "new": "Cold lava."}
+        now["p2"] = "Steam rises over cold water."
+        assert passages.scores("cold water") != bm25(now, "cold water")  # the guard: statistics are the old ones
+        passages.index().rebuild()
+        for query in QUERIES:
+            assert passages.scores(query) == bm25(now, query)
+
+    def test_an_index_that_is_outgrown_is_not_used_by_a_reader_either(
+        self, passages: Passages, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The writer was stopped before it built: a reader builds for itself and writes nothing."""
+        monkeypatch.setattr(lexical, "DELTA_LEAST", 0)
+        reader = passages.built(TEXTS)
+        saved = sorted(passages.folder.rglob("*"))
+        now = {**TEXTS, "new": "Cold lava.", "newer": "Cold water again."}
+        passages.put(now)
+        for index in (reader, None):
+            for query in QUERIES:
+                assert passages.scores(query, index) == bm25(now, query)
+        assert sorted(passages.folder.rglob("*")) == saved
+
+    @settings(
+        deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    @given(
+        steps=st.lists(
+            st.tuples(st.sampled_from("abcdef"), st.lists(st.sampled_from(["ice", "lava", "duck", "the"]), max_size=5)),
+            max_size=8,
+        )
+    )
+    def test_whatever_happened_the_passages_with_a_word_are_found_and_a_rebuild_is_a_fresh_index(
+        self, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, list[str]]]
+    ) -> None:
+        passages = Passages(tmp_path_factory.mktemp("steps"))
+        reader, now = passages.built({"a": "ice", "b": "lava lava"}), {"a": "ice", "b": "lava lava"}
+        for source, some in steps:
+            if some:
+                passages.put({source: " ".join(some)})
+                now[source] = " ".join(some)
+            else:
+                passages.remove(source)
+                now.pop(source, None)
+            for word in ("ice", "lava", "duck"):
+                holders = {one for one, text in now.items() if word in text.split()}
+                assert passages.scores(word, reader).keys() == passages.scores(word).keys() == holders
+                rarity = pytest.approx(math.log1p(len(now) / (1 + len(holders))) if now else 1.0)
+                assert passages.rarity(word, index=reader) == {word: rarity}
+        passages.index().rebuild()
+        in_order = {p.source: p.text for _, p in passages.database.all_passages()}
+        assert in_order == now
+        for word in ("ice", "lava duck"):
+            expected = bm25(in_order, word) if any(words(text) for text in now.values()) else {}
+            assert passages.scores(word, reader) == passages.scores(word) == expected
+        passages.database.close()
 
 
-def test_a_new_build_takes_the_place_of_the_old(index: LexicalIndex, tmp_path: Path) -> None:
-    index.build([("q1", "Ice floats.")], 8)
-    for one in (index, LexicalIndex(tmp_path / "lexical")):
-        assert one.scores("ice", 8).keys() == {"q1"}
-        assert one.scores("water", 8) == {}
-    assert [file.name for file in tmp_path.iterdir()] == ["lexical"]
+class TestWithoutASavedIndex:
+    def test_a_reader_builds_one_in_memory_and_writes_nothing(self, passages: Passages) -> None:
+        passages.put(TEXTS)
+        index = passages.index()
+        for query in QUERIES:
+            assert passages.scores(query, index) == bm25(TEXTS, query)
+        assert index.problem() is None
+        assert not passages.folder.exists()
+        assert passages.database.get_meta("lexical") is None
+
+    def test_it_is_built_once_and_not_for_each_change(
+        self, passages: Passages, never_built: Callable[[], None]
+    ) -> None:
+        passages.put(TEXTS)
+        index = passages.index()
+        passages.scores("water", index)
+        never_built()
+        passages.put({"new": "Cold lava."})
+        assert passages.scores("lava", index).keys() == {"new"}
+
+    def test_its_folder_may_be_deleted(self, passages: Passages) -> None:
+        reader = passages.built(TEXTS)
+        assert passages.scores("water", reader) == bm25(TEXTS, "water")
+        shutil.rmtree(passages.folder)
+        for index in (reader, None):
+            assert passages.scores("cold water", index) == bm25(TEXTS, "cold water")
+        assert "cannot be read (No such file or directory)" in str(passages.index().problem())
+        assert passages.index().refresh()
+        assert passages.index().problem() is None
+        assert passages.scores("cold water", reader) == bm25(TEXTS, "cold water")
 
 
-@pytest.mark.parametrize("texts", [[], [("a", ""), ("b", "the of")]], ids=["nothing", "stop words alone"])
-def test_a_corpus_without_words_is_indexed(index: LexicalIndex, tmp_path: Path, texts: list[tuple[str, str]]) -> None:
-    index.build(texts, 8)
-    for one in (index, LexicalIndex(tmp_path / "lexical")):
-        assert one.scores("water", 8) == {}
-        assert one.rarity(["water"]) == {"water": 1.0}
+class TestDamage:
+    def names(self, passages: Passages) -> list[Path]:
+        return sorted(passages.saved().iterdir())
 
+    def test_a_cut_or_missing_file_is_noticed_and_search_builds_for_itself(self, passages: Passages) -> None:
+        passages.built(TEXTS)
+        files = self.names(passages)
+        assert len(files) >= 5
+        for file in files:
+            whole = file.read_bytes()
+            for content in (whole[:-1], whole[:10], b"", whole + b"x", None):
+                file.unlink()
+                if content is not None:
+                    file.write_bytes(content)
+                assert file.name in str(passages.index().problem())
+                for query in QUERIES[:5]:
+                    assert passages.scores(query) == bm25(TEXTS, query)
+                file.touch()
+            file.write_bytes(whole)
+        assert passages.index().problem() is None
 
-def test_nothing_is_pickled(index: LexicalIndex, tmp_path: Path) -> None:
-    files = sorted((tmp_path / "lexical").iterdir())
-    assert len(files) >= 4
-    for file in files:
-        if file.suffix == ".npy":
-            np.load(file, allow_pickle=False)
-        else:
-            assert file.suffix in (".json", ".jsonl")
+    def test_a_flipped_byte_is_noticed_and_harms_no_search(self, passages: Passages) -> None:
+        passages.built(TEXTS)
+        for file in self.names(passages):
+            whole = file.read_bytes()
+            for at in sorted({0, 8, len(whole) // 2, *range(len(whole) - 24, len(whole))}):
+                for flip in (0x01, 0x80):
+                    file.write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
+                    assert f"{file.name}: not what was written" in str(passages.index().problem())
+                    for query in ("cold water", "duck"):
+                        passages.scores(query)
+            file.write_bytes(whole)
+        assert passages.index().problem() is None
 
-
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"generation": null}', "{"])
-def test_a_damaged_list_of_passages_is_behind(index: LexicalIndex, tmp_path: Path, content: str) -> None:
-    (tmp_path / "lexical" / "passages.json").write_text(content)
-    other = LexicalIndex(tmp_path / "lexical")
-    assert not other.is_fresh(7)
-    other.build(TEXTS.items(), 7)
-    assert json.loads((tmp_path / "lexical" / "passages.json").read_text())["ids"] == list(TEXTS)
-
-
-def test_a_damaged_index_is_an_error_with_its_remedy(index: LexicalIndex, tmp_path: Path) -> None:
-    (tmp_path / "lexical" / "vocab.index.json").write_text("{")
-    with pytest.raises(StoreError, match="delete that folder, it is rebuilt"):
-        LexicalIndex(tmp_path / "lexical").scores("water", 7)
-
-
-def test_the_rarity_of_a_word_is_that_of_its_passages(index: LexicalIndex) -> None:
-    # 5 passages: "water" is in 2, "cold" in 1 (twice there), "zzz" in none
-    assert index.rarity(["water", "cold", "zzz"]) == {
-        "water": pytest.approx(math.log(1 + 5 / 3)),
-        "cold": pytest.approx(math.log(1 + 5 / 2)),
-        "zzz": pytest.approx(math.log(1 + 5 / 1)),
-    }
+    def test_the_next_refresh_repairs_a_cut_file(self, passages: Passages) -> None:
+        passages.built(TEXTS)
+        (passages.saved() / "vocab.index.json").write_text("{")
+        assert passages.index().refresh()
+        assert passages.index().problem() is None
+        assert passages.scores("cold water") == bm25(TEXTS, "cold water")

@@ -26,6 +26,7 @@ _MARKS: Final = (  # UTF-32 first: its little-endian mark begins like that of UT
 )
 _HEAD: Final = 8192  # bytes in which NUL and control characters are looked for
 _SAMPLE: Final = 65_536  # bytes of lines with other than ASCII that decide
+_BEFORE: Final = 1000  # bytes of a long line before the first that is not ASCII
 _ALPHABETS: Final = tuple(
     frozenset(letters)
     for letters in (
@@ -47,7 +48,9 @@ _OLD: Final = ("mac_roman", "cp850")  # so rare today that a single letter is no
 _FEW: Final = 4  # bytes beyond ASCII that tell no language
 _MARGIN: Final = 0.1  # by which another encoding must beat Windows-1252
 _WORD: Final = re.compile(r"[^\s\x00-\x40\x5b-\x60\x7b-\x7f]+")
+_HIGH: Final = re.compile(rb"[\x80-\xff]")
 _PLAIN: Final = re.compile(rb"[\0\t\n\r\x20-\x7e]*")
+_NO_TEXT: Final = ("Cc", "Cn", "Co", "Cs")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -94,7 +97,7 @@ def _without_mark(content: bytes) -> str:
             text = content.decode("utf-16-le" if second > first else "utf-16-be")
         except UnicodeDecodeError:
             text = "\0"
-        if all(sign in "\t\n\r\f" or unicodedata.category(sign)[0] != "C" for sign in text[:_HEAD]):
+        if all(sign in "\t\n\r\f" or unicodedata.category(sign) not in _NO_TEXT for sign in text[:_HEAD]):
             return text
     raise Unreadable("is no text (it holds NUL bytes)")
 
@@ -141,14 +144,15 @@ def _is_turkish(sample: bytes) -> bool:
 
 def _telling(content: bytes) -> bytes:
     """The lines that hold more than ASCII, up to a limit."""
-    lines, size = [], 0
-    for line in content.split(b"\n") if len(content) <= 16 * _SAMPLE else content[: 16 * _SAMPLE].split(b"\n"):
-        if not line.isascii():
-            lines.append(line)
-            size += len(line)
-        if size > _SAMPLE:
-            break
-    return b"\n".join(lines)[:_SAMPLE]
+    pieces: list[bytes] = []
+    at, left = 0, _SAMPLE
+    while left > 0 and (found := _HIGH.search(content, at)):
+        start = max(at, content.rfind(b"\n", at, found.start()) + 1, found.start() - _BEFORE)
+        end = content.find(b"\n", found.end(), start + left)
+        at = end if end >= 0 else start + left
+        pieces.append(content[start:at])
+        left -= at - start
+    return b"\n".join(pieces)
 
 
 def _is_damaged_utf8(sample: bytes) -> bool:

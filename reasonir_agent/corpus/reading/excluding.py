@@ -7,6 +7,7 @@ folder can be taken back. The user's own patterns beat `.reasonirignore` files, 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,7 +79,7 @@ class Rules:
         Raises:
             InputError: an exclude is no pattern.
         """
-        given = (_RuleFile("", "", _parsed([one.removeprefix("./") for one in excludes], strict=True)),)
+        given = (_RuleFile("", "", _parsed([re.sub(r"^(!?)\./", r"\1/", one) for one in excludes], strict=True)),)
         rules = cls(given if excludes else (), ignore_files=ignore_files)
         return rules._with_parents(Path(os.path.realpath(top))) if ignore_files else rules
 

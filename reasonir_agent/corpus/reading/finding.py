@@ -78,7 +78,7 @@ class Finder:
     def is_excluded(self, path: str) -> bool:
         """Whether rules leave out a file that was found before, under every walked path that it stands under."""
         file = Path(os.path.normpath(path))
-        roots = [root for root in map(Path, self._roots) if file.is_relative_to(Path(os.path.normpath(root)))]
+        roots = [root for root in map(Path, self._roots) if _is_under(file, root)]
         return bool(roots) and all(self._is_excluded_under(root, file) for root in roots)
 
     def _is_excluded_under(self, root: Path, file: Path) -> bool:
@@ -94,6 +94,12 @@ class Finder:
             if rules.exclude(inside):
                 return True
         return False
+
+
+def _is_under(file: Path, root: Path) -> bool:
+    """Whether a path stands at or under another, by their names."""
+    folder = os.path.normpath(root)
+    return file.is_relative_to(folder) and ".." not in file.relative_to(folder).parts
 
 
 class _Walk:
