@@ -21,6 +21,7 @@ from reasonir_agent.corpus.report import IndexReport
 from reasonir_agent.errors import InputError, ReasonIRError, StoreError, boundary
 from reasonir_agent.stores.database import FILE_NAME, Database
 from reasonir_agent.stores.encoders import active_encoder, drop_other_encoders, note_encoder, use_encoder
+from reasonir_agent.stores.examination import manifest_problems
 from reasonir_agent.stores.lock import WriterLock
 from reasonir_agent.stores.store import EXACT_BYTES, Store
 from reasonir_agent.types import Encoder
@@ -101,7 +102,7 @@ def _manifest_problem(folder: Path) -> str:
     except StoreError as problem:
         return str(problem)
     try:
-        found = database.problems()
+        found = manifest_problems(database)
     except StoreError as problem:
         return str(problem)
     finally:

@@ -410,41 +410,6 @@ class Database:
         """Numbers of the passages that Chroma holds, in order."""
         return np.fromiter((row[0] for row in self._rows("SELECT number FROM in_chroma ORDER BY 1")), dtype=np.int64)
 
-    def problems(self) -> list[str]:
-        """What SQLite and our own rules find wrong with the file; slow, reads all of it."""
-        found = [str(row[0]) for row in self._rows("PRAGMA integrity_check(5)") if row[0] != "ok"]
-        if found:
-            return found
-        found += [f"a row of {row[0]} refers to nothing" for row in self._rows("PRAGMA foreign_key_check")[:5]]
-        counted = {
-            "texts of passages are not what stands in their documents": (
-                "passages p JOIN documents d ON p.source = d.source "
-                'WHERE substr(d.text, p.start + 1, p."end" - p.start) != p.text'
-            ),
-            "rows of metadata are no JSON": "documents WHERE NOT json_valid(metadata)",
-            "rows of skipped parts are no JSON": "files WHERE NOT json_valid(skipped)",
-            "settings are no JSON": "meta WHERE NOT json_valid(value)",
-        }
-        for what, where in counted.items():
-            ((wrong,),) = self._rows(f"SELECT count(*) FROM {where}")  # noqa: S608 - our own words
-            found += [f"{wrong} {what}"] if wrong else []
-        return found + self._misnamed()
-
-    def _misnamed(self) -> list[str]:
-        """Passages whose id or vector key is not the hash of what they hold, documents whose metadata have changed."""
-        wrong = 0
-        for *parts, key in self._rows(f"SELECT {_PASSAGE}, p.key FROM passages p"):  # noqa: S608
-            passage = Passage(*parts)
-            made = Passage.make(passage.source, passage.start, passage.end, passage.text, passage.heading)
-            wrong += made.id != passage.id or vector_key(passage.encoded_text) != key
-        rows = self._rows("SELECT metadata, digest FROM documents WHERE json_valid(metadata)")
-        changed = sum(not digest.endswith(metadata_digest(json.loads(metadata))) for metadata, digest in rows)
-        return [
-            f"{number} {what} are not what was written"
-            for number, what in ((wrong, "passages"), (changed, "metadata"))
-            if number
-        ]
-
     def execute_many(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement for many rows; for `Vectors`, which keeps its own tables here."""
         with self._lock, self._guarded():

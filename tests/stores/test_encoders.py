@@ -18,6 +18,7 @@ from reasonir_agent.stores.encoders import (
     stored_encoder,
     use_encoder,
 )
+from reasonir_agent.stores.examination import manifest_problems
 from reasonir_agent.stores.vectors import Vectors
 from reasonir_agent.testing import FakeEncoder
 from tests.stores.conftest import Stores
@@ -71,7 +72,7 @@ def test_the_vectors_of_the_others_are_dropped_and_none_of_its_own(stores: Store
     assert [folder.name for folder in (store.folder / "vectors").iterdir()] == [FakeEncoder().fingerprint.id]
     assert encoder_of(store.database, OTHER.fingerprint.id) is None
     np.testing.assert_array_equal(store.vectors.read([1, 2])[1], before)
-    assert store.database.problems() == []
+    assert manifest_problems(store.database) == []
 
 
 def test_a_folder_that_cannot_be_written_to_is_an_error_of_the_store(stores: Stores) -> None:

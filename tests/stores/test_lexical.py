@@ -9,7 +9,7 @@ from pathlib import Path
 import bm25s
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reasonir_agent.errors import StoreError
@@ -353,9 +353,8 @@ class TestChangesBesideIt:
                 assert passages.scores(query, index) == bm25(now, query)
         assert sorted(passages.folder.rglob("*")) == saved
 
-    @settings(
-        deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @pytest.mark.slow
+    @settings(deadline=None, max_examples=20)
     @given(
         steps=st.lists(
             st.tuples(st.sampled_from("abcdef"), st.lists(st.sampled_from(["ice", "lava", "duck", "the"]), max_size=5)),
@@ -441,6 +440,7 @@ class TestDamage:
             file.write_bytes(whole)
         assert passages.index().problem() is None
 
+    @pytest.mark.slow
     def test_a_flipped_byte_is_noticed_and_harms_no_search(self, passages: Passages) -> None:
         passages.built(TEXTS)
         for file in self.names(passages):
@@ -449,8 +449,7 @@ class TestDamage:
                 for flip in (0x01, 0x80):
                     file.write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
                     assert f"{file.name}: not what was written" in str(passages.index().problem())
-                    for query in ("cold water", "duck"):
-                        passages.scores(query)
+                    assert passages.scores("cold duck") == bm25(TEXTS, "cold duck")
             file.write_bytes(whole)
         assert passages.index().problem() is None
 
