@@ -185,6 +185,8 @@ class Database:
             remedy = ""
             if type(cause) is sqlite3.DatabaseError:
                 remedy = "; run: reasonir doctor --rebuild (no vector is lost)"
+            elif not os.access(self._file.parent, os.W_OK):
+                remedy = "; its folder is read-only"
             elif shutil.disk_usage(self._file.parent).free < _LITTLE:
                 remedy = "; the disk is full: make room and run the same command again"
             raise StoreError(f"the store's database {self._file} cannot be used: {cause}{remedy}") from cause

@@ -82,7 +82,7 @@ class Store:
         self.lexical = LexicalIndex(self.folder / "lexical", self.database)
         self.chroma = ChromaUpkeep(self.folder, self.database, encoder.fingerprint.id)
         self._writer = WriterLock(self.folder)
-        self._scan: tuple[int, Scan] | None = None
+        self._scan: tuple[tuple[int, ...], Scan] | None = None
         self._lock = threading.RLock()
 
     def _encoder_number(self, encoder: Encoder, *, create: bool) -> int:
@@ -209,10 +209,10 @@ class Store:
         return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:k]
 
     def _scan_now(self) -> Scan:
-        generation = self.database.generation
-        if self._scan is None or self._scan[0] != generation:
+        state = (self.database.generation, *self.vectors.files_state())  # files may be rewritten within a generation
+        if self._scan is None or self._scan[0] != state:
             self._check_switch()
-            self._scan = (generation, Scan(self.vectors))
+            self._scan = (state, Scan(self.vectors))
         return self._scan[1]
 
     def _check_switch(self) -> None:

@@ -214,9 +214,11 @@ class ChromaUpkeep:
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    """Sizes of the files that hold Chroma's graph; its own database changes when it is merely opened."""
-    return {
+    """Sizes of the files that hold Chroma's graph; its own database changes when it is merely opened, and must be there."""
+    found = {
         str(file.relative_to(folder)): file.stat().st_size
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file.parent != folder
     }
+    database = folder / "chroma.sqlite3"
+    return {**found, database.name: int(database.is_file() and database.stat().st_size > 0)}

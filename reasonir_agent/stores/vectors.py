@@ -100,6 +100,12 @@ class Vectors:
         """File name of every shard number."""
         return dict(self._database.rows("SELECT number, name FROM shards WHERE encoder = ?", (self.number,)))
 
+    def files_state(self) -> tuple[int, int]:
+        """Another one whenever files came or went: the newest file's number, and how many there are."""
+        query = "SELECT coalesce(max(number), 0), count(*) FROM shards WHERE encoder = ?"
+        ((newest, count),) = self._database.rows(query, (self.number,))
+        return int(newest), int(count)
+
     def read(self, numbers: Sequence[int]) -> tuple[list[int], FloatMatrix]:
         """The vectors of passages: numbers that have one, in order, and float32 [n, dim]; every row is checked.
 

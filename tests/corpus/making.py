@@ -33,9 +33,9 @@ def pdf(
     objects[4] = _stream(b"\x80\x40", b"/Type /XObject /Subtype /Image /Width 2 /Height 1 /ColorSpace /DeviceGray "
                                       b"/BitsPerComponent 8")  # fmt: skip
     kids = []
-    for page in pages:
-        content, at = _content(page), max(objects) + 1
-        objects[at] = _stream(content)
+    for number, page in enumerate(pages):
+        at = 5 + 2 * number
+        objects[at] = _stream(_content(page))
         objects[at + 1] = (
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R "
             b"/Resources << /Font << /F 3 0 R >> /XObject << /I 4 0 R >> >> >>" % at

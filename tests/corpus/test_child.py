@@ -122,10 +122,13 @@ def test_a_child_that_says_nothing_is_killed() -> None:
     child.close()
 
 
+@pytest.mark.slow
 def test_a_file_that_wants_too_much_memory_is_named_and_the_next_is_read(child: ReaderProcess) -> None:
-    bomb = parquet({"text": pyarrow.array(["x" * 50_000_000] * 200).dictionary_encode()}, row_group_size=200)
+    text = pyarrow.array(["x" * 50_000_000])
+    same = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 200, pyarrow.int32()), text)
+    bomb = parquet({"text": same})
     assert len(bomb) < 10_000_000
-    with pytest.raises(Unreadable, match=r"^(needs more than 4 GB to read|holds more than 512 MB of text; split it)$"):
+    with pytest.raises(Unreadable, match=r"^needs more than 4 GB to read$"):
         read(child, bomb, "t.parquet")
     assert read(child) == ["words\n"]
 
@@ -147,7 +150,7 @@ def test_a_reading_that_is_given_up_ends_the_child(child: ReaderProcess) -> None
 
 def test_closing_leaves_nothing_behind() -> None:
     threads = threading.active_count()
-    files = len(os.listdir("/proc/self/fd"))
+    files = len(list(Path("/proc/self/fd").iterdir()))
     with Readers() as readers:
         readers.read("a.pdf", PAGE)
         pid = pid_of(readers._process)
@@ -157,7 +160,7 @@ def test_closing_leaves_nothing_behind() -> None:
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, 0)
     assert threading.active_count() == threads
-    assert len(os.listdir("/proc/self/fd")) == files
+    assert len(list(Path("/proc/self/fd").iterdir())) == files
 
 
 def test_a_child_is_started_only_for_risky_files() -> None:

@@ -163,6 +163,23 @@ def test_a_full_disk_is_told_and_the_next_run_ends_in_the_same_state(
     assert_sound(store)
 
 
+@pytest.mark.slow
+def test_a_read_only_disk_is_searched_and_not_written(small_disk: Path, make_scene: Callable[[int], Scene]) -> None:
+    scene = make_scene(EXACT)
+    store = scene.copy_store(small_disk / "store")
+    with Corpus(store, encoder()) as corpus:
+        expected = corpus.search("herons and otters", 5)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with Corpus(store, encoder()) as corpus:
+        assert corpus.search("herons and otters", 5) == expected
+        with pytest.raises(StoreError, match="Read-only file system"):
+            corpus.index(scene.folder)
+    with pytest.raises(StoreError, match=r"its folder is read-only$"):
+        Corpus(store, encoder(), create=True)
+    with pytest.raises(StoreError, match=r"making the store's folder .* Read-only file system"):
+        Corpus(small_disk / "new", encoder(), create=True)
+
+
 @pytest.mark.torture
 @pytest.mark.timeout(3600)
 def test_two_hundred_flipped_bytes(tmp_path: Path) -> None:

@@ -259,6 +259,7 @@ class TestAReaderThatStaysOpen:
         before = find(reader, "ice cold")
         with store.writing(), store.database.transaction():
             store.database.rows("DELETE FROM files")
+            store.database.bump()
             assert find(reader, "ice cold") == before
         assert find(reader, "ice cold") == []
 
@@ -291,7 +292,7 @@ class TestAReaderThatStaysOpen:
         with store.writing():
             store.vectors.add([key], FakeEncoder().encode_documents([TEXTS["09.txt"]]))
             store.database.bump()
-        assert find(reader, "ice cold", k=40) == before
+        assert sources(find(reader, "ice cold", k=40)) == sources(before)
 
     def test_a_store_that_was_re_embedded_must_be_opened_anew(self, stores: Stores, store: Store) -> None:
         reader, other = stores.open(), FakeEncoder("other")
@@ -370,6 +371,15 @@ class TestAReaderWritesNothing:
         assert stores.open(exact_bytes=0).chroma.is_current()
 
 
+@pytest.fixture(scope="module")
+def with_chroma(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a Chroma index; tests work on copies."""
+    made = Stores(tmp_path_factory.mktemp("large") / "store")
+    made.made(TEXTS, exact_bytes=0)
+    made.close()
+    return made.folder
+
+
 class TestChromaForCandidates:
     @pytest.fixture(autouse=True)
     def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -384,18 +394,10 @@ class TestChromaForCandidates:
         monkeypatch.setattr(ChromaIndex, "search", noted)
         return asked
 
-    @pytest.fixture(scope="class")
-    def filled(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """A store with a Chroma index; tests work on copies."""
-        made = Stores(tmp_path_factory.mktemp("large") / "store")
-        made.made(TEXTS, exact_bytes=0)
-        made.close()
-        return made.folder
-
     @pytest.fixture
-    def large(self, filled: Path, stores: Stores) -> Store:
+    def large(self, with_chroma: Path, stores: Stores) -> Store:
         """Every store is too large for exact search."""
-        shutil.copytree(filled, stores.folder)
+        shutil.copytree(with_chroma, stores.folder)
         return stores.open(exact_bytes=0)
 
     def test_a_small_store_is_searched_exactly(self, stores: Stores, store: Store, asked: list[str]) -> None:
@@ -413,7 +415,9 @@ class TestChromaForCandidates:
         )
         assert len(asked) == 6 * len(QUERIES)
         vector = FakeEncoder().encode_queries(["ducks and locks"])
-        assert large.nearest(vector, 5) == exact.nearest(vector, 5)
+        found, expected_nearest = large.nearest(vector, 5), exact.nearest(vector, 5)
+        assert [one for one, _ in found] == [one for one, _ in expected_nearest]
+        assert [cosine for _, cosine in found] == pytest.approx([cosine for _, cosine in expected_nearest], abs=1e-6)
         assert large.nearest(vector, 0) == []
 
     @pytest.mark.slow
@@ -477,10 +481,10 @@ class TestChromaForCandidates:
 
     @pytest.mark.slow
     @pytest.mark.skipif(os.name != "posix", reason="needs POSIX's rights on folders")
-    def test_a_store_that_may_only_be_read_is_searched_exactly(self, filled: Path) -> None:
+    def test_a_store_that_may_only_be_read_is_searched_exactly(self, with_chroma: Path) -> None:
         with tempfile.TemporaryDirectory() as place:  # other users may not enter pytest's own folders
             folder = Path(place, "store")
-            shutil.copytree(filled, folder)
+            shutil.copytree(with_chroma, folder)
             Path(place).chmod(0o755)
             for one in (folder, *folder.rglob("*")):
                 one.chmod(0o555 if one.is_dir() else 0o444)

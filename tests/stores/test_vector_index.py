@@ -42,7 +42,7 @@ ROWS: dict[str, dict[str, Scalar] | None] = {
     "old": {"type": "md", "year": 1999.5, "draft": True},
     "text": {"type": "md", "year": "2020", "draft": "true"},
     "one": {"type": "", "year": 1, "draft": 1, "it's `odd\".$x": "it's; -- \"`"},
-    "zero": {"year": 0, "draft": False},
+    "zero": {"year": 0, "draft": False, "$eq": "x", "#document": 1},
     "nothing": {},
 }
 FACTS: list[tuple[list[tuple[str, str, Scalar]], set[str]]] = [
@@ -79,6 +79,8 @@ FACTS: list[tuple[list[tuple[str, str, Scalar]], set[str]]] = [
     # fields that few rows have, and none
     ([("it's `odd\".$x", "=", "it's; -- \"`")], {"one"}),
     ([("it's `odd\".$x", "!=", "it's; -- \"`")], set(ROWS) - {"one"}),
+    ([("$eq", "=", "x"), ("#document", "<", 2)], {"zero"}),
+    ([("$eq", "!=", "x"), ("type", "=", "")], {"one"}),
     ([("nowhere", "=", "x")], set()),
     ([("nowhere", "=", 1)], set()),
     ([("nowhere", ">", 0)], set()),
