@@ -317,6 +317,14 @@ class PassageSource(Protocol):
         """Number of passages; the best of many unrelated ones comes closer than the best of few."""
         ...
 
+    def check(self, where: Where) -> None:
+        """Refuse a filter that cannot be used here, before anything is paid for.
+
+        Raises:
+            InputError: it cannot.
+        """
+        ...
+
     def find(
         self, queries: Sequence[str], k: int, *, vectors: FloatMatrix | None = None, where: Where = ()
     ) -> list[Hit]:

@@ -53,7 +53,8 @@ class Steps:
         question = state.get("question")
         if not isinstance(question, str) or not question.strip():
             raise InputError(f"a question is needed, got {question!r}")
-        parse_where(state.get("where") or ())  # a filter that cannot be read is told before a model is paid
+        where = parse_where(state.get("where") or ())
+        await asyncio.to_thread(self.corpus.check, where)  # a filter that cannot be used is told before a model is paid
         if self.chat is None or not self.settings.rewrite:
             return {"rewrites": []}
         began, meter = time.perf_counter(), Meter()

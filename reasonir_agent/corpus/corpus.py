@@ -84,6 +84,14 @@ class Corpus:
         """
         return self.find([question], k, where=where)
 
+    def check(self, where: Where) -> None:
+        """Refuse a filter over a field that no document has.
+
+        Raises:
+            InputError: it names the fields that there are.
+        """
+        self.store.check(where)
+
     def find(
         self, queries: Sequence[str], k: int, *, vectors: FloatMatrix | None = None, where: Where = ()
     ) -> list[Hit]:

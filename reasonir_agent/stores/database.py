@@ -295,7 +295,7 @@ class Database:
         self._connection.execute(
             "INSERT INTO documents VALUES (?, ?, ?, ?, ?) ON CONFLICT(source) DO UPDATE SET path = excluded.path, "
             "digest = excluded.digest, metadata = excluded.metadata, text = excluded.text",
-            (document.source, path, entry.digest, json.dumps(dict(document.metadata)), document.text),
+            (document.source, path, entry.digest, json.dumps(dict(document.metadata), allow_nan=False), document.text),
         )
         if entry.passages is None:
             return

@@ -112,7 +112,7 @@ class _View:
     generation: int
     saved: str | None
     base: _Base
-    total: int
+    numbers: Numbers
     places: NDArray[np.int64]
     new: list[tuple[int, Counter[str]]]
 
@@ -213,8 +213,10 @@ class LexicalIndex:
     def _current(self, numbers: Numbers) -> _View:
         generation, state = self._database.generation, self._database.get_meta("lexical")
         saved = state["folder"] if state else None
-        if self._view is not None and (self._view.generation, self._view.saved) == (generation, saved):
-            return self._view
+        view = self._view
+        same = view is not None and (view.generation, view.saved) == (generation, saved)
+        if view is not None and same and np.array_equal(view.numbers, numbers):  # vectors may be lost, and healed
+            return view
         base = self._load(state)
         if base is None or _outgrown(base, numbers):  # a writer was stopped before it saved a new one
             if self._own is None or _outgrown(self._own, numbers):
@@ -226,7 +228,7 @@ class LexicalIndex:
             (int(place), Counter(words(texts[int(number)].encoded_text)))
             for number, place in zip(new, positions(numbers, new), strict=True)
         ]
-        self._view = _View(generation, saved, base, len(numbers), positions(numbers, base.numbers), counted)
+        self._view = _View(generation, saved, base, numbers, positions(numbers, base.numbers), counted)
         return self._view
 
     def _load(self, state: dict[str, Any] | None) -> _Base | None:
@@ -273,7 +275,7 @@ def _score(view: _View, terms: Sequence[str], counts: Counter[str]) -> float:
         rarity = base.rarity(term)
         if rarity is None:
             holders = sum(term in some for _, some in view.new)
-            rarity = float(np.log1p((view.total - holders + 0.5) / (holders + 0.5)))
+            rarity = float(np.log1p((len(view.numbers) - holders + 0.5) / (holders + 0.5)))
         total += rarity * count / (count + _K1 * (1 - _B + _B * length / mean))
     return total
 

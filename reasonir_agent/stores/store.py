@@ -145,6 +145,21 @@ class Store:
                 return f"{problem}; search is exact until the next run"
             return None
 
+    def check(self, where: Where) -> None:
+        """Refuse a filter over a field that no document has.
+
+        Raises:
+            InputError: it names the fields that there are.
+        """
+        if not where:
+            return
+        fields = self.database.metadata_fields()
+        for condition in where:
+            if condition.field not in fields:
+                raise InputError(
+                    f"no document of this store has the field {condition.field!r}; there are {', '.join(fields)}"
+                )
+
     def search(
         self,
         queries: Sequence[str],
@@ -227,12 +242,7 @@ class Store:
         """Which passages a filter lets through; None without one."""
         if not where:
             return None
-        fields = self.database.metadata_fields()
-        for condition in where:
-            if condition.field not in fields:
-                raise InputError(
-                    f"no document of this store has the field {condition.field!r}; there are {', '.join(fields)}"
-                )
+        self.check(where)
         allowed = np.zeros(len(scan.numbers), dtype=np.bool_)
         places = positions(scan.numbers, self.database.numbers(where))
         allowed[places[places >= 0]] = True

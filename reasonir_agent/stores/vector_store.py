@@ -67,6 +67,16 @@ class VectorStoreCorpus:
         self._lock = threading.Lock()
         self._warned = False
 
+    def check(self, where: Where) -> None:
+        """Refuse any filter.
+
+        Raises:
+            InputError: there is one.
+        """
+        if where:
+            wanted = ", ".join(f"{one.field}{one.operator}{one.value}" for one in where)
+            raise InputError(f"filters are not offered over a LangChain vector store, got {wanted}; index into a store")
+
     def find(
         self, queries: Sequence[str], k: int, *, vectors: FloatMatrix | None = None, where: Where = ()
     ) -> list[Hit]:
@@ -86,9 +96,7 @@ class VectorStoreCorpus:
             raise InputError("a question is needed, got an empty text")
         if k < 1:
             raise InputError(f"k must be 1 or more, got {k}")
-        if where:
-            wanted = ", ".join(f"{one.field}{one.operator}{one.value}" for one in where)
-            raise InputError(f"filters are not offered over a LangChain vector store, got {wanted}; index into a store")
+        self.check(where)
         found = self.encoder.encode_queries(list(queries)) if vectors is None else vectors
         query = np.asarray(found, dtype=np.float32).mean(axis=0)
         passages = self._nearest(query, k)

@@ -102,6 +102,16 @@ def test_a_filter_that_cannot_be_read_is_told_before_work_starts(
         assert server.requests == []
 
 
+def test_a_field_that_no_document_has_is_told_before_a_model_is_paid(
+    library: Corpus, model: Any, open_chat: Any
+) -> None:
+    with ScriptedChatServer(model()) as server:
+        for run in (search, ask):
+            with pytest.raises(InputError, match="no document of this store has the field 'colour'; there are source"):
+                run(QUESTION, store=library, chat_model=open_chat(server), where=["colour=red"])
+        assert server.requests == []
+
+
 def test_one_text_in_the_place_of_a_list_is_refused(library: Corpus) -> None:
     with pytest.raises(InputError, match="as a list of texts"):
         search(QUESTION, store=library, where="kind=paper")

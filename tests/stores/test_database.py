@@ -241,7 +241,7 @@ class TestTransactions:
         other = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         database.rows("PRAGMA busy_timeout = 10")
-        with pytest.raises(StoreError, match="cannot be used: database is locked$"):
+        with pytest.raises(StoreError, match=r"cannot be used: database is locked$"):
             database.remove_files(["f"])
         assert texts(database) == ["one"]  # readers do not wait for it
         other.execute("ROLLBACK")
@@ -465,7 +465,7 @@ class TestDamage:
             connection.execute("UPDATE meta SET value = '{' WHERE key = 'format'")
         connection.close()
         for create in (False, True):
-            with pytest.raises(StoreError, match="is damaged: it holds '{', expected JSON") as error:
+            with pytest.raises(StoreError, match=r"is damaged: it holds '\{', expected JSON") as error:
                 Database(tmp_path / "s", create=create)
             assert one_sentence(error).endswith(REMEDY)
 

@@ -140,7 +140,7 @@ def test_a_store_that_is_written_to_is_searched_all_the_same(
     hold(stores.folder)
     store = stores.open()
     assert store.rarity(["ice"])["ice"] > 0
-    with pytest.raises(StoreBusy, match="holder.py index"), store.writing():
+    with pytest.raises(StoreBusy, match=r"holder\.py index"), store.writing():
         pass
     with pytest.raises(StoreBusy):
         store.refresh()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -363,4 +362,4 @@ def test_vectors_lie_under_the_id_of_their_encoder(vectors: Vectors, tmp_path: P
     vectors.add(KEYS, ROWS)
     assert vectors.shards.folder == vector_folder(tmp_path, ENCODER.fingerprint.as_json())
     assert vectors.shards.folder == tmp_path / "vectors" / ENCODER.fingerprint.id
-    assert sorted(os.listdir(vectors.shards.folder)) == sorted(["encoder.json", *files(vectors)])
+    assert sorted(file.name for file in vectors.shards.folder.iterdir()) == sorted(["encoder.json", *files(vectors)])

@@ -72,4 +72,4 @@ def _check_unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
         while piece := unpacked.read(_PIECE):
             size += len(piece)
     if size > entry.file_size:
-        raise Unreadable(f"is a decompression bomb: {entry.filename!r} would unpack to more than it declares")
+        raise Unreadable(f"is broken or a decompression bomb: {entry.filename!r} unpacks to more than it declares")
