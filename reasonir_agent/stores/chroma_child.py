@@ -99,7 +99,9 @@ def _limit_files(size: int) -> None:
     except ModuleNotFoundError:  # not on Windows
         return
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limit = max(_LEAST_LIMIT, 8 * size)
+    limit, most = max(_LEAST_LIMIT, 8 * size), resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    if most != resource.RLIM_INFINITY:
+        limit = min(limit, most)  # the system's own may not be raised
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 

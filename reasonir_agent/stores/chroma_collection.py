@@ -46,7 +46,8 @@ class Collection:
         fingerprint: id of the new encoder's fingerprint; tells a run that was stopped at the end.
 
     Raises:
-        InputError: there is no Chroma database, or no such collection in it.
+        InputError: there is no Chroma database, or no such collection in it, or an older one has the name that this
+            one is to get.
     """
 
     def __init__(self, folder: Path, name: str, fingerprint: str) -> None:
@@ -67,9 +68,14 @@ class Collection:
             raise InputError(
                 f"there is no collection {name!r} in {folder}; there are {', '.join(sorted(names)) or 'none'}"
             )
-        self.is_replaced = self._old in names
-        source = self._old if self.is_replaced else name
-        self._source = self._client.get_collection(source, embedding_function=None)
+        found = self._client.get_collection(name, embedding_function=None)
+        self.is_replaced = self._old in names and (found.metadata or {}).get(_FINGERPRINT) == fingerprint
+        if self._old in names and not self.is_replaced:
+            self.close()
+            raise InputError(
+                f"the collection {self._old!r}, which an earlier run kept, is in the way; rename or delete it"
+            )
+        self._source = self._client.get_collection(self._old, embedding_function=None) if self.is_replaced else found
 
     def close(self) -> None:
         """Let go of Chroma's files."""
@@ -86,11 +92,7 @@ class Collection:
         for start in range(0, len(self), at_once):
             with boundary(StoreError, f"reading the collection {self.name!r}"):
                 found = self._source.get(limit=at_once, offset=start, include=["documents", "metadatas"])
-            ids, texts, metadata = found["ids"], found["documents"] or [], found["metadatas"] or []
-            yield [
-                Record(one, text or "", dict(some) if some else None)
-                for one, text, some in zip(ids, texts, metadata, strict=True)
-            ]
+            yield _records(found)
 
     def replace(self, fingerprint: str, batches: Iterable[tuple[Sequence[Record], FloatMatrix]]) -> tuple[str, str]:
         """Fill the new collection, check it and switch the names; returns the old collection's name and the new one's."""
@@ -103,9 +105,12 @@ class Collection:
                 metadata={**_plain(self._source.metadata), _FINGERPRINT: fingerprint},
                 configuration={"hnsw": dict(HNSW)},
             )
-            there = set(target.get(include=[])["ids"])
+            left = set(target.get(include=[])["ids"])  # by a run that was stopped
             for records, vectors in batches:
-                _add(target, records, vectors, there)
+                _add(target, records, vectors, left)
+                left.difference_update(record.id for record in records)
+            if left:
+                target.delete(ids=sorted(left))
             if target.count() != self._source.count():
                 raise StoreError(
                     f"the new collection {self._new!r} holds {target.count()} records, expected {self._source.count()}; "
@@ -120,14 +125,31 @@ class Collection:
             self._client.get_collection(name, embedding_function=None).modify(name=new_name)
 
 
+def _records(found: Mapping[str, Any]) -> list[Record]:
+    """What Chroma's `get` gives."""
+    ids, texts, metadata = found["ids"], found["documents"] or [], found["metadatas"] or []
+    return [
+        Record(one, text or "", dict(some) if some else None)
+        for one, text, some in zip(ids, texts, metadata, strict=True)
+    ]
+
+
 def _plain(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """A collection's metadata without the settings of its index, which have a place of their own now."""
     return {key: value for key, value in (metadata or {}).items() if not key.startswith("hnsw:")}
 
 
 def _add(target: Any, records: Sequence[Record], vectors: FloatMatrix, there: set[str]) -> None:
+    """Add the records that are not there yet, or not as they are now."""
     step = max(1, min(2000, _BYTES_PER_REQUEST // max(1, vectors.shape[1] * 4)))
-    new = [place for place, record in enumerate(records) if record.id not in there]
+    known = [record.id for record in records if record.id in there]
+    found = (
+        {one.id: one for one in _records(target.get(ids=known, include=["documents", "metadatas"]))} if known else {}
+    )
+    new = [place for place, record in enumerate(records) if found.get(record.id) != record]
+    changed = [records[place].id for place in new if records[place].id in found]
+    if changed:
+        target.delete(ids=changed)
     for start in range(0, len(new), step):
         some = new[start : start + step]
         target.add(

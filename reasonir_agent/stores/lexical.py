@@ -165,9 +165,9 @@ class LexicalIndex:
 
     def refresh(self) -> bool:
         """Build and save when too much has changed since the last time; for the writer. Returns whether it did."""
-        numbers = self._database.numbers()
-        base = self._load(self._database.get_meta("lexical"))
-        if base is not None and not _outgrown(base, numbers):
+        state = self._database.get_meta("lexical")
+        saved = self._saved_numbers(state) if state else None
+        if saved is not None and not _outgrown(saved, self._database.numbers()):
             return False
         self.rebuild()
         return True
@@ -218,8 +218,8 @@ class LexicalIndex:
         if view is not None and same and np.array_equal(view.numbers, numbers):  # vectors may be lost, and healed
             return view
         base = self._load(state)
-        if base is None or _outgrown(base, numbers):  # a writer was stopped before it saved a new one
-            if self._own is None or _outgrown(self._own, numbers):
+        if base is None or _outgrown(base.numbers, numbers):  # a writer was stopped before it saved a new one
+            if self._own is None or _outgrown(self._own.numbers, numbers):
                 self._own = self._build()
             base = self._own
         new = np.setdiff1d(numbers, base.numbers, assume_unique=True)
@@ -235,19 +235,26 @@ class LexicalIndex:
         """The saved index; None when there is none, or it is no longer what was saved."""
         if state is None:
             return None
-        folder = self._folder / state["folder"]
         if self._saved is None or self._saved[0] != state["folder"]:
-            try:
-                found = _hashes(folder)
-                if any(found.get(name) != file for name, file in state["files"].items()):
-                    return None
-                numbers = np.load(folder / "numbers.npy", allow_pickle=False)
-                has_words = (folder / "params.index.json").is_file()
-                bm25 = _bm25s().BM25.load(folder, mmap=True) if has_words else None
-            except (OSError, ValueError, KeyError):
+            numbers, folder = self._saved_numbers(state), self._folder / state["folder"]
+            if numbers is None:
                 return None
+            has_words = (folder / "params.index.json").is_file()
+            bm25 = _bm25s().BM25.load(folder, mmap=True) if has_words else None
             self._saved = state["folder"], _Base(numbers, bm25, state["mean_length"])
         return self._saved[1]
+
+    def _saved_numbers(self, state: dict[str, Any]) -> Numbers | None:
+        """Which passages the saved index is over; None when its files are no longer what was saved."""
+        folder = self._folder / state["folder"]
+        try:
+            found = _hashes(folder)
+            if any(found.get(name) != file for name, file in state["files"].items()):
+                return None
+            numbers: Numbers = np.load(folder / "numbers.npy", allow_pickle=False)
+        except (OSError, ValueError):
+            return None
+        return numbers
 
     def _build(self) -> _Base:
         numbers: list[int] = []
@@ -280,10 +287,10 @@ def _score(view: _View, terms: Sequence[str], counts: Counter[str]) -> float:
     return total
 
 
-def _outgrown(base: _Base, numbers: Numbers) -> bool:
-    kept = len(np.intersect1d(base.numbers, numbers, assume_unique=True))
-    changed = max(len(numbers), len(base.numbers)) - kept
-    return changed > max(DELTA_LEAST, DELTA_SHARE * len(base.numbers))
+def _outgrown(indexed: Numbers, numbers: Numbers) -> bool:
+    kept = len(np.intersect1d(indexed, numbers, assume_unique=True))
+    changed = max(len(numbers), len(indexed)) - kept
+    return changed > max(DELTA_LEAST, DELTA_SHARE * len(indexed))
 
 
 def _hashes(folder: Path) -> dict[str, list[Any]]:

@@ -136,11 +136,10 @@ class Store:
         """
         with self._writer.held():
             self.lexical.refresh()
-            numbers = self.vectors.locations()[:, 0]
-            if len(numbers) * self.dim * 4 <= self._exact_bytes:
+            if self.size * self.dim * 4 <= self._exact_bytes:
                 return None
             try:
-                self.chroma.refresh(numbers)
+                self.chroma.refresh(self.vectors.locations()[:, 0])
             except StoreError as problem:
                 return f"{problem}; search is exact until the next run"
             return None

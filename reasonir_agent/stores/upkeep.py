@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from reasonir_agent.errors import StoreError, redact
+from reasonir_agent.errors import StoreError, boundary, redact
 from reasonir_agent.stores import points
 from reasonir_agent.stores.database import Database
 
@@ -187,23 +187,8 @@ class ChromaUpkeep:
     def _run(self, task: str, name: str) -> None:
         """Let a child process work on a folder; its last line says how it went."""
         request = {"task": task, "store": str(self._store), "folder": str(self._folder / name)}
-        child = subprocess.Popen(
-            [sys.executable, "-m", "reasonir_agent.stores.chroma_child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        with child:
-            assert child.stdin is not None
-            try:
-                child.stdin.write(json.dumps(request).encode() + b"\n")
-                child.stdin.flush()  # and left open: its end tells the child that we are gone
-                assert child.stdout is not None
-                said = child.stdout.read()
-            except BaseException:
-                child.kill()
-                raise
-            code = child.wait()
+        with boundary(StoreError, "running the process that writes Chroma", catch=(OSError,)):
+            code, said = _answer(json.dumps(request).encode() + b"\n")
         lines = said.decode("utf-8", "replace").strip().splitlines()
         reply = json.loads(lines[-1]) if lines and code == 0 else {"problem": f"its process ended with {code}"}
         if "problem" in reply:
@@ -211,6 +196,26 @@ class ChromaUpkeep:
                 f"the Chroma index {'is damaged' if task == 'verify' else 'could not be built'}: "
                 f"{redact(str(reply['problem']))}"
             )
+
+
+def _answer(request: bytes) -> tuple[int, bytes]:
+    """Exit code and output of a child process that is given a request."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "reasonir_agent.stores.chroma_child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # nobody reads it, and a full pipe would stop the child
+    )
+    with child:
+        assert child.stdin is not None and child.stdout is not None
+        try:
+            child.stdin.write(request)
+            child.stdin.flush()  # and left open: its end tells the child that we are gone
+            said = child.stdout.read()
+        except BaseException:
+            child.kill()
+            raise
+        return child.wait(), said
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -130,6 +130,7 @@ def test_a_file_that_wants_too_much_memory_is_named_and_the_next_is_read(child: 
     assert len(bomb) < 10_000_000
     with pytest.raises(Unreadable, match=r"^needs more than 4 GB to read$"):
         read(child, bomb, "t.parquet")
+    assert child.pid is None
     assert read(child) == ["words\n"]
 
 

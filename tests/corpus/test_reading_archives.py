@@ -63,7 +63,9 @@ def test_entries_that_declare_too_much_together_are_refused() -> None:
 
 def test_an_entry_that_holds_more_than_it_declares_is_refused() -> None:
     content = declared(zipped({"a.xhtml": bytes(2 * MB)}), 100)
-    with pytest.raises(Unreadable, match=r"^is broken or a decompression bomb: 'a.xhtml' unpacks to more than it declares$"):
+    with pytest.raises(
+        Unreadable, match=r"^is broken or a decompression bomb: 'a.xhtml' unpacks to more than it declares$"
+    ):
         open_archive(content, "EPUB")
 
 

@@ -86,7 +86,10 @@ def test_an_outline_level_of_the_paragraph_itself_makes_a_heading(readers: Reade
 @pytest.mark.parametrize(
     ("inside", "text"),
     [
-        ("<w:ins><w:r><w:t>new </w:t></w:r></w:ins><w:del><w:r><w:delText>old </w:delText></w:r></w:del>", "new end"),
+        (
+            "<w:ins><w:r><w:t>new </w:t></w:r></w:ins><w:del><w:r><w:delText>old</w:delText><w:tab/></w:r></w:del>",
+            "new end",
+        ),
         ("<w:hyperlink><w:r><w:t>link </w:t></w:r></w:hyperlink>", "link end"),
         ("<w:sdt><w:sdtContent><w:r><w:t>field </w:t></w:r></w:sdtContent></w:sdt>", "field end"),
         ("<w:r><w:instrText>PAGE</w:instrText></w:r>", "end"),
@@ -111,7 +114,8 @@ def test_a_text_box_is_read_once_after_its_paragraph(readers: Readers, made: Any
     insert(
         made,
         f'<w:p {W} xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"><w:r><w:t>around</w:t>'
-        f"<mc:AlternateContent><mc:Choice>{box}</mc:Choice><mc:Fallback>{box}</mc:Fallback></mc:AlternateContent>"
+        f"<mc:AlternateContent><mc:Choice>{box}</mc:Choice><mc:Fallback>{box}<w:t>old</w:t></mc:Fallback>"
+        "</mc:AlternateContent>"
         "</w:r></w:p>",
     )
     assert read(readers, made).text == "around\n\nin the box\n"

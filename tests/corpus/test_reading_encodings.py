@@ -113,6 +113,14 @@ def test_signs_without_a_width_are_text() -> None:
     assert decode(text.encode("utf-16-le")) == text
 
 
+@pytest.mark.parametrize(
+    "text", ["Почему лапы уток не примерзают ко льду?", "На берегу озера много людей ловит рыбу."], ids=["case", "kana"]
+)
+@pytest.mark.parametrize("encoding", ["koi8_r", "cp1251", "cp866"])
+def test_one_russian_sentence_is_enough(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding)) == text
+
+
 def test_broken_bytes_in_utf8_do_not_make_it_another_encoding() -> None:
     text = SENTENCES["French"] + SENTENCES["Chinese"]
     assert decode(text.encode() + b"\xe4\xb8") == text + "\ufffd"

@@ -156,6 +156,11 @@ def test_a_file_that_was_cut_in_the_middle_is_read_as_far_as_it_goes_or_named(re
     assert kept < 9
 
 
+def test_what_stands_beyond_the_edge_of_the_page_is_not_read(readers: Readers) -> None:
+    (document,), _ = readers.read("p.pdf", pdf(["seen" + "\n" * 60 + "not seen"]))
+    assert document.text == "seen\n"
+
+
 def test_an_outline_that_runs_in_a_circle_ends(readers: Readers) -> None:
     content = pdf(["x"], outline=[(0, "One", 1), (0, "Two", 1)])
     circle = content.replace(b"/Title (Two)", b"/Title (Two) /Next 8 0 R")

@@ -73,9 +73,7 @@ def test_a_second_process_fails_at_once_and_is_told_who_holds_it(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_the_lock_of_a_killed_process_is_free(
-    folder: Path, hold: Callable[[Path], subprocess.Popen[str]]
-) -> None:
+def test_the_lock_of_a_killed_process_is_free(folder: Path, hold: Callable[[Path], subprocess.Popen[str]]) -> None:
     child = hold(folder)
     child.kill()
     child.wait()

@@ -197,10 +197,7 @@ class TestFilters:
         ):
             with pytest.raises(InputError) as error:
                 call()
-            assert (
-                str(error.value)
-                == "no document of this store has the field 'colour'; there are source, topic, type"
-            )
+            assert str(error.value) == "no document of this store has the field 'colour'; there are source, topic, type"
 
 
 class TestAReaderThatStaysOpen:

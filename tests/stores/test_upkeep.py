@@ -199,7 +199,7 @@ class TestTrouble:
         self.repaired(store, expected, asked)
         assert runs[0].startswith("fill ") and not old.exists()  # anew: nothing is trusted that was left
 
-    @pytest.mark.parametrize("how", ["cut", "longer", "missing", "all missing", "one more"])
+    @pytest.mark.parametrize("how", ["cut", "missing", "all missing"])
     def test_files_that_are_not_as_they_were_left(
         self, stores: Stores, store: Store, expected: list[str], asked: list[int], how: str
     ) -> None:
@@ -207,13 +207,8 @@ class TestTrouble:
         (file,) = folder(store).glob("*/data_level0.bin")
         if how == "cut":
             os.truncate(file, file.stat().st_size // 2)
-        elif how == "longer":
-            with file.open("ab") as stream:
-                stream.write(b"\0" * 100)
         elif how == "missing":
             file.unlink()
-        elif how == "one more":
-            file.with_name("more.bin").write_bytes(b"x")
         else:
             shutil.rmtree(folder(store))
         again = stores.open(exact_bytes=0)  # a store that has looked looks again only when something was committed
@@ -228,9 +223,7 @@ class TestTrouble:
         index = ChromaIndex(folder(store), fingerprint=FakeEncoder().fingerprint.id)
         index.delete(["1", "2"])
         index.close()
-        assert store.chroma.problem() == (
-            "the Chroma index is damaged: it holds 78 rows, 78 of the 80 that it should"
-        )
+        assert store.chroma.problem() == ("the Chroma index is damaged: it holds 78 rows, 78 of the 80 that it should")
         store.chroma.rebuild(store.database.numbers())
         assert_in_order(store)
         assert find(store) == expected
@@ -281,7 +274,8 @@ class TestTrouble:
         stores.fill(store, {"new.txt": "Ice, cold."})
         monkeypatch.setattr(sys, "executable", str(store.folder / "no-python"))
         trouble = store.refresh()
-        assert trouble is not None and trouble.startswith("the Chroma index could not be built: ")
+        assert trouble is not None
+        assert trouble.startswith("running the process that writes Chroma failed: FileNotFoundError: ")
         assert find(store)[0] == "new.txt"
 
     def test_a_child_that_talks_much_is_no_obstacle(
@@ -414,19 +408,16 @@ class TestTheChild:
     def test_the_limit_is_eight_times_the_vectors_and_a_gigabyte_at_least(self, start: Any) -> None:
         code = (
             "import resource; from reasonir_agent.stores.chroma_child import _limit_files\n"
-            "_limit_files(10); print(resource.getrlimit(resource.RLIMIT_FSIZE)[0])\n"
-            "_limit_files(10**9); print(resource.getrlimit(resource.RLIMIT_FSIZE)[0])"
+            "_limit_files({}); print(resource.getrlimit(resource.RLIMIT_FSIZE)[0])"
         )
-        if os.getuid() == 0:
-            assert start(code).communicate()[0].split() == ["1000000000", "8000000000"]
-        assert start(code.replace("_limit_files(10);", "")).communicate()[0].split()[-1] == "8000000000"
+        assert start(code.format(10)).communicate()[0] == "1000000000\n"
+        assert start(code.format(10**9)).communicate()[0] == "8000000000\n"
 
     @pytest.mark.skipif(os.name != "posix", reason="only POSIX bounds the size of a process's files")
     def test_a_lower_limit_of_the_system_is_kept(self, start: Any) -> None:
         code = (
-            "import os, resource; from reasonir_agent.stores.chroma_child import _limit_files\n"
+            "import resource; from reasonir_agent.stores.chroma_child import _limit_files\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))\n"
-            "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
             "_limit_files(10); print(resource.getrlimit(resource.RLIMIT_FSIZE))"
         )
         assert start(code).communicate() == ("(5000000, 5000000)\n", "")

@@ -77,9 +77,7 @@ class TestWhereVectorsAre:
         ]
         assert vectors.locations(numbers[3:7]).tolist() == vectors.locations().tolist()[3:7]
 
-    def test_equal_texts_share_one_vector(
-        self, vectors: Vectors, database: Database, put: Callable[..., None]
-    ) -> None:
+    def test_equal_texts_share_one_vector(self, vectors: Vectors, database: Database, put: Callable[..., None]) -> None:
         put("f", TEXTS[0], TEXTS[1], TEXTS[0])
         put("g", TEXTS[0])
         assert vectors.known(KEYS) == set()
@@ -104,7 +102,9 @@ class TestWhereVectorsAre:
         assert vectors.read([])[1].shape == (0, ENCODER.dim)
         assert vectors.locations([]).shape == (0, 3)
 
-    def test_more_than_sqlite_takes_at_once(self, vectors: Vectors, database: Database, put: Callable[..., None]) -> None:
+    def test_more_than_sqlite_takes_at_once(
+        self, vectors: Vectors, database: Database, put: Callable[..., None]
+    ) -> None:
         texts = [f"{n} apples" for n in range(1100)]
         keys, rows = [vector_key(text) for text in texts], ENCODER.encode_documents(texts)
         put("f", *texts)

@@ -196,7 +196,7 @@ def _by_frequency(sample: bytes) -> str | None:
     for match in from_bytes(sample, cp_isolation=list(_OTHER)):
         half_width = sum("\uff61" <= sign <= "\uff9f" for sign in str(match))
         if half_width * 3 < len(str(match)):  # the letters of other scripts are half-width katakana to cp932
-            return _by_letters(sample, match.encoding)
+            return _by_case(sample, _by_letters(sample, match.encoding))
     return None
 
 
