@@ -239,8 +239,11 @@ class LexicalIndex:
             numbers, folder = self._saved_numbers(state), self._folder / state["folder"]
             if numbers is None:
                 return None
-            has_words = (folder / "params.index.json").is_file()
-            bm25 = _bm25s().BM25.load(folder, mmap=True) if has_words else None
+            has_words = "params.index.json" in state["files"]
+            try:
+                bm25 = _bm25s().BM25.load(folder, mmap=True) if has_words else None
+            except (OSError, ValueError, KeyError):  # a writer has just put another in its place
+                return None
             self._saved = state["folder"], _Base(numbers, bm25, state["mean_length"])
         return self._saved[1]
 

@@ -201,7 +201,7 @@ class ChromaUpkeep:
 def _answer(request: bytes) -> tuple[int, bytes]:
     """Exit code and output of a child process that is given a request."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "reasonir_agent.stores.chroma_child"],
+        [sys.executable, "-P", "-m", "reasonir_agent.stores.chroma_child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # nobody reads it, and a full pipe would stop the child

@@ -118,7 +118,9 @@ class TestOnlyWhatChangedIsWritten:
         entry = document("f", "one", "two")
         assert put(database, "f", entry) == Change(added=2, kept=0, removed=0)
         before, generation = by_text(database), database.generation
+        rows = database._connection.total_changes
         assert put(database, "f", entry, digest="read anew") == Change(added=0, kept=2, removed=0)
+        assert database._connection.total_changes == rows + 1  # what is known of the file, nothing else
         assert (by_text(database), database.generation) == (before, generation)
         assert database.files()["f"].digest == "read anew"
 

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import bm25s
 import numpy as np
@@ -452,6 +453,20 @@ class TestDamage:
                     assert passages.scores("cold duck") == bm25(TEXTS, "cold duck")
             file.write_bytes(whole)
         assert passages.index().problem() is None
+
+    def test_a_folder_that_a_writer_replaces_while_it_is_opened_is_no_obstacle(
+        self, passages: Passages, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        passages.built(TEXTS)
+        checked = LexicalIndex._saved_numbers
+
+        def replaced(self: LexicalIndex, state: dict[str, Any]) -> Any:
+            numbers = checked(self, state)
+            shutil.rmtree(passages.folder)
+            return numbers
+
+        monkeypatch.setattr(LexicalIndex, "_saved_numbers", replaced)
+        assert passages.scores("cold water") == bm25(TEXTS, "cold water")
 
     def test_the_next_refresh_repairs_a_cut_file(self, passages: Passages) -> None:
         passages.built(TEXTS)

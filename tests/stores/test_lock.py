@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,10 +59,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_second_process_fails_at_once_and_is_told_who_holds_it(
-    folder: Path, hold: Callable[[Path], subprocess.Popen[str]]
+    folder: Path, hold: Callable[[Path], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child = hold(folder)
     lock = WriterLock(folder)
+
+    def waited(seconds: float) -> None:
+        raise AssertionError(f"it waited for {seconds} seconds")
+
+    monkeypatch.setattr(time, "sleep", waited)
     with pytest.raises(StoreBusy) as error, lock.held():
         raise AssertionError("two processes hold the lock")
     text = str(error.value)
@@ -100,9 +106,11 @@ def test_its_holder_may_take_it_again_and_it_is_free_after_the_last(
 ) -> None:
     lock = WriterLock(folder)
     with lock.held():
-        since = (folder / "writer.json").read_text()
+        note = (folder / "writer.json").read_text()
+        (folder / "writer.json").unlink()
         with lock.held():
-            assert (folder / "writer.json").read_text() == since
+            assert not (folder / "writer.json").exists()  # who holds it has not changed
+        (folder / "writer.json").write_text(note)
         with pytest.raises(StoreBusy, match=f"^process {os.getpid()} "), WriterLock(folder).held():
             pass  # still held: another lock of the same process is another one
     hold(folder)

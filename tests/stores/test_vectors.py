@@ -160,12 +160,13 @@ class TestAdoption:
         assert vectors.adopt() == 0
         assert files(vectors) == [f"{name}.npy" for name in vectors.names().values()]
 
-    @pytest.mark.parametrize("cut", [50, -1])
-    def test_a_torn_one_and_half_written_ones_are_deleted(self, vectors: Vectors, cut: int) -> None:
+    @pytest.mark.parametrize("cut", [50, -1, None], ids=["cut", "cut at the end", "flipped"])
+    def test_a_torn_one_and_half_written_ones_are_deleted(self, vectors: Vectors, cut: int | None) -> None:
         vectors.add(KEYS[:4], ROWS[:4])
         name = vectors.shards.write(KEYS[4:], ROWS[4:])
         file = vectors.shards.folder / f"{name}.npy"
-        file.write_bytes(file.read_bytes()[:cut])
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]) if cut is None else whole[:cut])
         (vectors.shards.folder / "tmpx.part").write_bytes(b"half")
         assert vectors.adopt() == 0
         assert files(vectors) == [f"{one}.npy" for one in vectors.names().values()] != [file.name]
@@ -193,9 +194,8 @@ class TestAdoption:
         assert vectors.adopt() == 0
         assert len(files(vectors)) == 1 and old not in files(vectors)
         assert vectors.known(KEYS) == set(KEYS[:2])
-        vectors.add(KEYS[2:], ROWS[2:])  # the mark is gone: the same vectors may come back
-        vectors.shards.write(KEYS, ROWS)
-        assert vectors.adopt() == 0
+        vectors.shards.write(KEYS, ROWS)  # the same texts came back, and the writer was killed
+        assert vectors.adopt() == 10
         assert_all_there(vectors, database.numbers().tolist(), ROWS[:2])
 
 
@@ -228,6 +228,10 @@ class TestRewriting:
         vectors.tidy()
         assert files(vectors) == before
         monkeypatch.setattr(vectors_module, "ROWS_PER_SHARD", 10)
+        monkeypatch.setattr(vectors_module, "SMALL_SHARDS", 3)
+        vectors.tidy()  # three small ones are not more than three
+        assert files(vectors) == before
+        monkeypatch.setattr(vectors_module, "SMALL_SHARDS", 2)
         vectors.tidy()
         vectors.adopt()
         assert len(files(vectors)) == 2  # 10 rows and 2
@@ -249,6 +253,18 @@ class TestRewriting:
         assert vectors.compact() == 0
         vectors.adopt()
         assert_all_there(vectors, numbers, ROWS[:6])
+
+    def test_compaction_keeps_a_file_of_which_every_row_is_used(
+        self, vectors: Vectors, database: Database, put: Callable[..., None]
+    ) -> None:
+        put("f", *TEXTS[:6])
+        vectors.add(KEYS[:6], ROWS[:6])
+        (used,) = files(vectors)
+        vectors.add(KEYS[6:], ROWS[6:])
+        assert vectors.compact() == 6
+        vectors.adopt()
+        assert files(vectors) == [used]
+        assert_all_there(vectors, database.numbers().tolist(), ROWS[:6])
 
     def test_compaction_of_a_store_without_passages_leaves_no_file(self, vectors: Vectors) -> None:
         vectors.add(KEYS, ROWS)
