@@ -175,7 +175,10 @@ def one(store: Path, engine: str) -> None:
         taken.append(time.perf_counter() - began)
     memory = peak()
     truth = Corpus(store, RandomVectors(), exact_bytes=10**12)
-    hits = [len(some & {one for one, _ in truth.store.nearest(query, 10)}) for some, query in zip(found, queries, strict=True)]
+    hits = [
+        len(some & {one for one, _ in truth.store.nearest(query, 10)})
+        for some, query in zip(found, queries, strict=True)
+    ]
     marks = statistics.quantiles(taken, n=100)
     print(json.dumps({
         "build": build, "first": first * 1e3, "p50": marks[49] * 1e3, "p95": marks[94] * 1e3,

@@ -90,6 +90,7 @@ def test_a_child_that_was_killed_between_two_files_is_replaced(child: ReaderProc
     assert child.pid != killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV], ids=["killed", "crashed"])
 def test_a_child_that_dies_over_a_file_is_named_and_the_next_file_is_read(child: ReaderProcess, number: int) -> None:
     pages = child.read(File("a.pdf", pdf(["words"] * 50_000)))
@@ -183,6 +184,7 @@ def test_the_child_ignores_an_interrupt(child: ReaderProcess) -> None:
     assert child.pid == first
 
 
+@pytest.mark.slow
 def test_the_child_ends_when_its_parent_does(tmp_path: Path) -> None:
     program = (
         "import os, sys\n"

@@ -74,6 +74,7 @@ def test_an_entry_that_declares_what_it_holds_is_read() -> None:
         assert archive.read("a") == bytes(2 * MB)
 
 
+@pytest.mark.slow
 def test_too_many_entries_are_refused() -> None:
     with pytest.raises(Unreadable, match=r"^is a decompression bomb: it holds 20001 files, at most 20000 are read$"):
         open_archive(zipped({str(number): "" for number in range(20_001)}), "EPUB")

@@ -121,6 +121,24 @@ def test_one_russian_sentence_is_enough(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == text
 
 
+@pytest.mark.parametrize("encoding", ["cp1250", "iso8859_2"])
+def test_a_hungarian_sentence_is_not_taken_for_portuguese(encoding: str) -> None:
+    text = "A végleges szakértői jelentés szerint a földcsúszásért az első önkormányzat felelős."
+    assert decode(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize("encoding", ["cp1253", "iso8859_7"])
+def test_greek_quotation_marks_are_no_letters(encoding: str) -> None:
+    text = "Άρα ’ναι ο Άνεμος, το ‘Μήνυμα’ και ο ‘Κώδικας’. ‘Ή’, πώς ο Αρίσταρχος."
+    assert decode(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize("encoding", ["shift_jis", "euc_jp"])
+def test_japanese_between_much_latin_is_read(encoding: str) -> None:
+    text = "<title>Perl 5.8.x のハードなソフトの話</title><link>a</link><b>ネット</b> Unicode ショップ"
+    assert decode(text.encode(encoding)) == text
+
+
 def test_broken_bytes_in_utf8_do_not_make_it_another_encoding() -> None:
     text = SENTENCES["French"] + SENTENCES["Chinese"]
     assert decode(text.encode() + b"\xe4\xb8") == text + "\ufffd"

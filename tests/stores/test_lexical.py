@@ -129,6 +129,12 @@ def passages(tmp_path: Path) -> Iterator[Passages]:
     made.database.close()
 
 
+@pytest.fixture(autouse=True)
+def _small_corpora_are_not_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a handful of passages can show what happens beside a saved index."""
+    monkeypatch.setattr(lexical, "DELTA_LEAST", 500)
+
+
 @pytest.fixture
 def never_built(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From then on, an index that is built is an error: what was saved must serve."""

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -251,6 +251,8 @@ class TestTrouble:
         if killed_in == "a build":
             stores.remove(store, *list(MANY)[40:])
         expected = find(stores.open())
+        database = folder(store) / "chroma.sqlite3"
+        monkeypatch.setattr(Killed, "known", {database: database.stat().st_mtime_ns})
         monkeypatch.setattr(subprocess, "Popen", Killed)
         trouble = store.refresh()
         assert trouble == (
@@ -304,15 +306,22 @@ class TestTrouble:
 
 
 class Killed(subprocess.Popen[bytes]):
-    """The real child, killed once it was told what to do."""
+    """The real child, killed once it has Chroma's database open."""
+
+    known: ClassVar[dict[Path, int]] = {}
 
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
-        threading.Thread(target=self._soon, daemon=True).start()
+        threading.Thread(target=self._kill_at_work, daemon=True).start()
 
-    def _soon(self) -> None:
-        time.sleep(0.3)  # while it imports, or later: it must not matter
-        self.kill()
+    def _kill_at_work(self) -> None:
+        (folder,) = {file.parent.parent for file in self.known}
+        while self.poll() is None:
+            now = {file: file.stat().st_mtime_ns for file in folder.glob("*/chroma.sqlite3")}
+            if now != self.known:
+                self.kill()
+                return
+            time.sleep(0.001)
 
 
 class Interrupted(subprocess.Popen[bytes]):

@@ -3,7 +3,7 @@
 finding.py    the files under a path, links and unreadable folders named
 excluding.py  rules in the syntax of .gitignore
 content.py    a file's bytes at one moment, and a stamp
-decoding.py   bytes as text, in whatever encoding
+decoding.py   bytes as text, in whatever encoding; guessing.py guesses which
 formats.py    which reader reads what, and what every reader is given
 sections.py   headings and the sections between them
 text.py       text, Markdown, source code
@@ -19,8 +19,6 @@ are not followed out of the folder that the user named, nothing is unpacked with
 could crash, hang or fill the memory are read in a child process.
 """
 
-from collections.abc import Iterator
-
 from reasonir_agent.corpus.reading.content import MOST_BYTES, read_content
 from reasonir_agent.corpus.reading.decoding import decode
 from reasonir_agent.corpus.reading.finding import Finder, FoundFile
@@ -28,7 +26,6 @@ from reasonir_agent.corpus.reading.formats import Fields
 from reasonir_agent.corpus.reading.problems import Changing, Unreadable
 from reasonir_agent.corpus.reading.readers import Readers, read_file
 from reasonir_agent.corpus.reading.text import markdown_sections
-from reasonir_agent.types import Skipped
 
 __all__ = [
     "MOST_BYTES",
@@ -39,13 +36,7 @@ __all__ = [
     "Readers",
     "Unreadable",
     "decode",
-    "find_files",
     "markdown_sections",
     "read_content",
     "read_file",
 ]
-
-
-def find_files(path: str) -> Iterator[str | Skipped]:
-    """The names of the files under a path; `Finder` without its stamps."""
-    return (one.path if isinstance(one, FoundFile) else one for one in Finder().walk(path))
