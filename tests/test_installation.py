@@ -32,7 +32,7 @@ def test_the_base_install_is_small_and_has_neither_torch_nor_the_agents_packages
         check=False,
     )
     assert refused.returncode == 2
-    assert "pip install 'reasonir-agent[local]'" in refused.stderr
+    assert "pip install 'reasonir-agent[agent]'" in refused.stderr
 
 
 def run(command: list[str]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reasonir_agent.corpus.encoding import EncodingQueue
 from reasonir_agent.corpus.report import IndexReport, Progress
 from reasonir_agent.errors import InputError, StoreError, boundary
-from reasonir_agent.stores.database import FILE_NAME, Database, vector_key
+from reasonir_agent.stores.database import Database, vector_key
 from reasonir_agent.stores.encoders import active_encoder, note_encoder, use_encoder
 from reasonir_agent.stores.lock import WriterLock
 from reasonir_agent.stores.store import EXACT_BYTES, Store
@@ -121,7 +121,7 @@ def reembed_collection(
     with boundary(StoreError, f"making {staging}", catch=(OSError,)):
         staging.mkdir(parents=True, exist_ok=True)
     with WriterLock(staging).held():
-        database = Database(staging, create=not (staging / FILE_NAME).is_file())
+        database = Database(staging, create=True)
         try:
             number = note_encoder(database, staging, encoder)
             vectors = Vectors(database, staging, number, encoder.fingerprint.as_json(), encoder.dim)

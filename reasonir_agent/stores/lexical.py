@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from reasonir_agent.types import FloatMatrix
 
 DELTA_SHARE: Final = 0.02
-DELTA_LEAST: Final = 500
-"""New passages up to this share of the indexed ones, or up to this number, are scored beside the index."""
+"""Changes up to this share of the indexed passages are scored beside the index."""
 
 _K1: Final = 1.5
 _B: Final = 0.75
@@ -293,7 +292,7 @@ def _score(view: _View, terms: Sequence[str], counts: Counter[str]) -> float:
 def _outgrown(indexed: Numbers, numbers: Numbers) -> bool:
     kept = len(np.intersect1d(indexed, numbers, assume_unique=True))
     changed = max(len(numbers), len(indexed)) - kept
-    return changed > max(DELTA_LEAST, DELTA_SHARE * len(indexed))
+    return changed > DELTA_SHARE * len(indexed)
 
 
 def _hashes(folder: Path) -> dict[str, list[Any]]:

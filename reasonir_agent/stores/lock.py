@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ class StoreBusy(StoreError):
 
 
 class WriterLock:
-    """The right to write to a store; may be taken again by its holder.
+    """The right to write to a store; may be taken again by the thread that holds it.
 
     Args:
         folder: the store's folder.
@@ -34,6 +35,7 @@ class WriterLock:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock: Any = None
+        self._thread = threading.RLock()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -49,19 +51,27 @@ class WriterLock:
             raise missing_extra("agent", "writing to a store", cause) from cause
         if self._lock is None:
             self._lock = filelock.FileLock(self._folder / _LOCK, timeout=0, thread_local=False)
+        if not self._thread.acquire(blocking=False):
+            raise StoreBusy(f"another thread of this process is writing to the store {self._folder}; wait for it")
+        try:
+            self._acquire(filelock.Timeout)
+            try:
+                if self._lock.lock_counter == 1:
+                    self._sign()
+                yield
+            finally:
+                self._lock.release()
+        finally:
+            self._thread.release()
+
+    def _acquire(self, busy: type[Exception]) -> None:
         with boundary(StoreError, f"locking the store {self._folder}", catch=(OSError, NotImplementedError)):
             try:
                 self._lock.acquire()
-            except filelock.Timeout:
+            except busy:
                 raise StoreBusy(
                     f"{self._holder()} is writing to the store {self._folder}; wait until it is done, or stop it"
                 ) from None
-        try:
-            if self._lock.lock_counter == 1:
-                self._sign()
-            yield
-        finally:
-            self._lock.release()
 
     def _sign(self) -> None:
         command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200] if sys.argv else "python"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -146,14 +147,14 @@ class Shards:
     def _map(self, name: str) -> NDArray[Any]:
         if name not in self._mapped:
             try:
-                rows: NDArray[Any] = np.lib.format.open_memmap(
-                    self._file(name), mode="r", max_header_size=_HEADER_LIMIT
-                )  # reads .npy alone, never a pickle
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error")  # NumPy forgives some damage of a header with a warning
+                    rows: NDArray[Any] = np.lib.format.open_memmap(  # reads .npy alone, never a pickle
+                        self._file(name), mode="r", max_header_size=_HEADER_LIMIT
+                    )
             except FileNotFoundError:
                 raise self._damaged(name, "is missing") from None
-            except (
-                Exception
-            ) as cause:  # a damaged header breaks NumPy's parser in many ways, tokenize.TokenError among them
+            except Exception as cause:  # a damaged header breaks NumPy's parser in many ways
                 raise self._damaged(name, f"cannot be read ({cause})") from cause
             if rows.dtype != self._type or rows.ndim != 1:
                 raise self._damaged(name, f"holds {rows.dtype.descr}, expected vectors of {self.dim} dimensions")

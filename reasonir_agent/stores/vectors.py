@@ -148,17 +148,23 @@ class Vectors:
         noted = set(self.names().values())
         won = 0
         for name in sorted(self.shards.names() - noted):
-            rows = {} if name in replaced or not self.shards.is_sound(name) else self.shards.sound_rows(name)
-            new = rows.keys() - self.known(list(rows))
-            if not new:
+            won += 0 if name in replaced else self._adopt(name)
+            if name not in self.names().values():
                 self.shards.remove(name)
-                continue
-            with self._database.transaction():
-                self._note(name, {key: rows[key] for key in sorted(new)})
-            won += len(new)
         if replaced:
             self._database.set_meta("replaced shards", [])
         return won
+
+    def _adopt(self, name: str) -> int:
+        """Note what is sound and new in a file; where some of it is not sound, in a file of its own."""
+        rows = self.shards.sound_rows(name)
+        new = sorted(rows.keys() - self.known(list(rows)))
+        if new and self.shards.is_sound(name):
+            with self._database.transaction():
+                self._note(name, {key: rows[key] for key in new})
+        elif new:
+            self.add(new, self.shards.read(name, [rows[key] for key in new]))
+        return len(new)
 
     def drop_damage(self, name: str) -> tuple[int, int]:
         """Forget the rows of a damaged file that cannot be trusted, and store the others anew.

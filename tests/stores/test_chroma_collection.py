@@ -323,7 +323,6 @@ class TestARunThatWasStopped:
         assert contents(folder, f"notes-before-{NEW}") == before
         assert not (tmp_path / "staging" / f"notes-{NEW}").exists()
 
-    @pytest.mark.xfail(strict=True, reason="reembed_collection must open its staging database with create=True")
     def test_while_its_staging_folder_was_made(
         self, folder: Path, tmp_path: Path, reembed: Callable[..., ReembedReport]
     ) -> None:

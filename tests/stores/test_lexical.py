@@ -132,7 +132,7 @@ def passages(tmp_path: Path) -> Iterator[Passages]:
 @pytest.fixture(autouse=True)
 def _small_corpora_are_not_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a handful of passages can show what happens beside a saved index."""
-    monkeypatch.setattr(lexical, "DELTA_LEAST", 500)
+    monkeypatch.setattr(lexical, "DELTA_SHARE", 500)
 
 
 @pytest.fixture
@@ -277,14 +277,6 @@ class TestChangesBesideIt:
             "d": pytest.approx(part(unknown, 1, 1), rel=1e-6),
         }
 
-    def test_where_nothing_was_indexed_the_new_ones_are_scored_among_themselves(
-        self, passages: Passages, never_built: Callable[[], None]
-    ) -> None:
-        passages.built({})
-        passages.put({"a": "ice", "b": "steam"})
-        never_built()
-        assert passages.scores("ice").keys() == {"a"}
-
     def test_rarity_counts_the_new_ones_and_all_that_there_are(
         self, passages: Passages, never_built: Callable[[], None]
     ) -> None:
@@ -311,7 +303,7 @@ class TestChangesBesideIt:
     def test_a_small_change_is_not_saved_and_a_large_one_is(
         self, passages: Passages, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lexical, "DELTA_LEAST", 2)
+        monkeypatch.setattr(lexical, "DELTA_SHARE", 0.5)
         assert passages.index().refresh()  # there was none
         passages.put(TEXTS)
         assert passages.index().refresh()
@@ -325,10 +317,8 @@ class TestChangesBesideIt:
         assert passages.saved() != saved
         assert not passages.index().refresh()
 
-    def test_the_share_counts_where_it_is_more_than_the_least(
-        self, passages: Passages, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(lexical, "DELTA_LEAST", 0)
+    def test_the_share_is_two_in_a_hundred(self, passages: Passages, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lexical, "DELTA_SHARE", 0.02)
         passages.built({f"{n}": f"text {n}" for n in range(200)})
         passages.put({f"new {n}": "new" for n in range(4)})  # 2% of 200
         assert not passages.index().refresh()
@@ -350,7 +340,7 @@ class TestChangesBesideIt:
         self, passages: Passages, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The writer was stopped before it built: a reader builds for itself and writes nothing."""
-        monkeypatch.setattr(lexical, "DELTA_LEAST", 0)
+        monkeypatch.setattr(lexical, "DELTA_SHARE", 0.02)
         reader = passages.built(TEXTS)
         saved = sorted(passages.folder.rglob("*"))
         now = {**TEXTS, "new": "Cold lava.", "newer": "Cold water again."}

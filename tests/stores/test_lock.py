@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,17 @@ def test_a_store_that_is_written_to_is_searched_all_the_same(
         pass
     with pytest.raises(StoreBusy):
         store.refresh()
+
+
+def test_a_second_thread_is_refused_and_the_first_may_take_it_again(folder: Path) -> None:
+    lock = WriterLock(folder)
+    with lock.held(), lock.held():
+        with ThreadPoolExecutor(1) as other, pytest.raises(StoreBusy, match="another thread of this process"):
+            other.submit(lambda: lock.held().__enter__()).result()
+    with ThreadPoolExecutor(1) as other:
+        other.submit(take, lock).result()
+
+
+def take(lock: WriterLock) -> None:
+    with lock.held():
+        pass
