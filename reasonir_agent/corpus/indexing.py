@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -128,6 +128,7 @@ class Indexer:
         before = database.files()
         report.skipped += [entry for entry in found.values() if isinstance(entry, Skipped)]
         files = [entry for entry in found.values() if isinstance(entry, FoundFile)]
+        self._note_doubles([one.path for one in files if one.path not in before], before)
         present = self._index_files(files, before, readers)
         gone = [
             path
@@ -145,6 +146,17 @@ class Indexer:
             report.warnings.append(f"left out by ignore rules: {finder.excluded} (files and folders)")
         report.files, report.passages = len(present), database.count()[1]
         self._finish()
+
+    def _note_doubles(self, new: Sequence[str], before: Mapping[str, FileEntry]) -> None:
+        """Say when files come under another name than they were indexed under: a source is the path as given."""
+        known = {os.path.abspath(path): path for path in before} if new else {}  # noqa: PTH100 - links stay as they are
+        doubles = [(path, known[at]) for path in new if (at := os.path.abspath(path)) in known]  # noqa: PTH100
+        if doubles:
+            path, other = doubles[0]
+            self._report.warnings.append(
+                f"{len(doubles)} files are in the store twice now, under two names (for example {other!r} and {path!r}); "
+                "give paths as in the first run, or index into another --store"
+            )
 
     def _finish(self) -> None:
         note_language(self._store.database, self._encoder, self._report)

@@ -108,6 +108,14 @@ def test_a_child_that_ends_is_named(child: ReaderProcess, monkeypatch: pytest.Mo
         read(child)
 
 
+def test_half_a_line_is_no_answer(child: ReaderProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "half.py").write_text("""print('{"document": ["a.pdf", "wor', end="")""")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(process, "_PROGRAM", "half")
+    with pytest.raises(Unreadable, match=r"^crashed its reader \(exit code 0\)$"):
+        read(child)
+
+
 def test_a_child_that_says_nothing_is_killed() -> None:
     child = ReaderProcess(patience=60)
     read(child)

@@ -509,6 +509,14 @@ def test_files_that_rules_leave_out_are_counted_and_forgotten(folder: Path, corp
     assert report.warnings == ["left out by ignore rules: 1 (files and folders)"]
 
 
+def test_a_file_that_comes_under_a_second_name_is_told(folder: Path, corpus: Corpus) -> None:
+    write_corpus(folder, {"n/a.txt": "Water."})
+    assert corpus.index(["n"]).warnings == []
+    (warning,) = corpus.index([folder / "n"]).warnings
+    assert warning.startswith("1 files are in the store twice now, under two names (for example 'n/a.txt' and '/")
+    assert corpus.index(["n"]).warnings == []
+
+
 def test_the_split_of_a_store_stays_when_the_encoder_could_take_more(folder: Path, tmp_path: Path) -> None:
     write_corpus(folder, {"a.txt": LONG})
     with Corpus(tmp_path / "store", FakeEncoder(), create=True) as corpus:

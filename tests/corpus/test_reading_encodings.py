@@ -121,6 +121,20 @@ def test_one_russian_sentence_is_enough(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == text
 
 
+@pytest.mark.parametrize(
+    ("languages", "encodings"),
+    [
+        (["French", "German", "Spanish", "Portuguese", "Danish", "Swedish", "Finnish"], ["cp1252", "iso8859_15"]),
+        (["Polish", "Czech", "Hungarian"], ["cp1250", "iso8859_2"]),
+    ],
+    ids=["western", "central"],
+)
+def test_a_text_in_several_languages_is_read(languages: list[str], encodings: list[str]) -> None:
+    text = "\n".join(SENTENCES[language] for language in languages)
+    for encoding in encodings:
+        assert decode(text.encode(encoding)) == text
+
+
 @pytest.mark.parametrize("encoding", ["cp1250", "iso8859_2"])
 def test_a_hungarian_sentence_is_not_taken_for_portuguese(encoding: str) -> None:
     text = "A végleges szakértői jelentés szerint a földcsúszásért az első önkormányzat felelős."
@@ -147,7 +161,7 @@ def test_broken_bytes_in_utf8_do_not_make_it_another_encoding() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [bytes(range(1, 32)) * 20, b"name\0value\0more\0and\0so\0on\0", bytes(3) + b"abc", b"a\0b\0\0\0\1\0"],
+    [bytes(range(1, 32)) * 20, b"names\0value\0" * 8, bytes(3) + b"abc", b"a\0b\0\0\0\1\0"],
     ids=["control characters", "NUL between words", "NUL first", "NUL in both halves"],
 )
 def test_bytes_that_are_no_text_are_refused(content: bytes) -> None:

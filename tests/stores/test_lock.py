@@ -155,9 +155,9 @@ def test_a_store_that_is_written_to_is_searched_all_the_same(
 
 def test_a_second_thread_is_refused_and_the_first_may_take_it_again(folder: Path) -> None:
     lock = WriterLock(folder)
-    with lock.held(), lock.held():
-        with ThreadPoolExecutor(1) as other, pytest.raises(StoreBusy, match="another thread of this process"):
-            other.submit(lambda: lock.held().__enter__()).result()
+    busy = pytest.raises(StoreBusy, match="another thread of this process")
+    with lock.held(), lock.held(), ThreadPoolExecutor(1) as other, busy:
+        other.submit(take, lock).result()
     with ThreadPoolExecutor(1) as other:
         other.submit(take, lock).result()
 

@@ -58,12 +58,11 @@ def clean(text: str) -> str:
 
 
 def _without_mark(content: bytes) -> str:
-    """UTF-16 without a byte order mark: NUL stands in one half of the pairs, and every character is one of text."""
+    """UTF-16 without a byte order mark: NUL stands in one half of most pairs, and every character is one of text."""
     head = content[:_HEAD]
     first, second = head[::2].count(0), head[1::2].count(0)
-    one_sided = max(first, second) >= 4 * min(first, second)  # a few characters of Chinese and Korean end in 00
     looks_like = head.count(0) * 5 >= len(head) * 2 or not _PLAIN.fullmatch(head)  # plain text with NUL between is none
-    if len(content) % 2 == 0 and one_sided and looks_like:
+    if len(content) % 2 == 0 and looks_like:
         try:
             text = content.decode("utf-16-le" if second > first else "utf-16-be")
         except UnicodeDecodeError:

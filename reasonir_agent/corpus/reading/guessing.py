@@ -58,11 +58,11 @@ def guessed(content: bytes) -> str:
             return name
     few = sum(byte > 127 for byte in sample) < _FEW
     texts = {name: sample.decode(name, errors="replace") for name in _LATIN if not few or name not in _OLD}
-    scores = {name: _latin_scores(text) for name, text in texts.items()}
-    best = max(scores, key=lambda name: sum(scores[name]))  # the first of equals
-    if sum(scores[best]) < sum(scores["cp1252"]) + 2 * _MARGIN:
+    scores = {name: _latin_score(text) for name, text in texts.items()}
+    best = max(scores, key=lambda name: scores[name])  # the first of equals
+    if scores[best] < scores["cp1252"] + _MARGIN:
         best = _in_disguise(texts["cp1252"].lower(), scores)
-    if few or scores[best][0] >= _LATIN_SHARE:
+    if few or scores[best] >= _LATIN_SHARE:
         return best
     return _by_frequency(sample) or best
 
@@ -94,23 +94,17 @@ def _is_japanese(text: str) -> bool:
     return other >= _FEW and kana >= _KANA_SHARE * other and text.count("\ufffd") * 50 <= other
 
 
-def _latin_scores(text: str) -> tuple[float, float]:
-    """How well text fits Latin script: the share of letters beyond ASCII that one language has, by line and in all.
+def _latin_score(text: str) -> float:
+    """How well text fits Latin script: the share of letters beyond ASCII that one language has.
 
-    By line, for a text may be in several languages; in all, for a short line fits many.
+    Line by line, for a text may be in several languages.
     """
-    fitting = 0
-    found: Counter[str] = Counter()
+    fitting = total = 0
     for line in text.split("\n"):
-        letters = _letters(line)
-        fitting += _fitting(letters)
-        found += letters
-    total = found.total()
-    return (fitting / total, _fitting(found) / total) if total else (1.0, 1.0)
-
-
-def _fitting(found: Counter[str]) -> int:
-    return max(sum(found[letter] for letter in letters) for letters in _ALPHABETS)
+        found = _letters(line)
+        total += found.total()
+        fitting += max(sum(found[letter] for letter in letters) for letters in _ALPHABETS)
+    return fitting / total if total else 1.0
 
 
 def _letters(line: str) -> Counter[str]:
@@ -127,7 +121,7 @@ def _letters(line: str) -> Counter[str]:
     return found
 
 
-def _in_disguise(text: str, scores: Mapping[str, tuple[float, float]]) -> str:
+def _in_disguise(text: str, scores: Mapping[str, float]) -> str:
     """What text is that could be Windows-1252 by its letters: two languages show by letters that never go together."""
 
     def count(letters: str) -> int:
