@@ -101,10 +101,10 @@ def test_a_column_is_of_numbers_where_all_its_cells_are() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("id,body\n1,words\n", r"^has no field 'text'; its fields are 'id', 'body'$"),
+        ("id,body\n1,words\n", r"^has no field 'text'; its fields are 'id', 'body' \(--text-field"),
         ("id,text\n", r"^holds no records$"),
         ("id,text\n1,\n2, \n", r'^holds no record with a text \(is no record {"id": ..., "text": ...} with a text\)$'),
-        (",,,\n", r"^has no field 'text'; its fields are ',,,'$"),
+        (",,,\n", r"^has no field 'text'; its fields are ',,,' \(--text-field"),
         (" \n", r"^is empty$"),
     ],
     ids=["no such column", "no rows", "no text", "no header", "empty"],
@@ -122,7 +122,7 @@ def test_a_chosen_field_that_no_record_has_is_refused_with_the_fields_that_are_t
         "t.jsonl": b'{"text": "a", "name": "b"}\n',
         "t.parquet": parquet({"text": ["a"], "name": ["b"]}),
     }[path]
-    with pytest.raises(Unreadable, match=r"^has no field 'nothing'; its fields are 'text', 'name'$"):
+    with pytest.raises(Unreadable, match=r"^has no field 'nothing'; its fields are 'text', 'name' \(--text-field"):
         read_file(path, content, fields=Fields(**{missing: "nothing"}))
 
 
@@ -274,7 +274,7 @@ def test_parquet_values_become_metadata(readers: Readers) -> None:
     [
         (b"no table", r"^is a broken Parquet file: "),
         (b"PAR1" + bytes(100) + b"PAR1", r"^is a broken Parquet file: "),
-        (parquet({"other": ["a"]}), r"^has no field 'text'; its fields are 'other'$"),
+        (parquet({"other": ["a"]}), r"^has no field 'text'; its fields are 'other' \(--text-field"),
         (parquet({"text": pyarrow.array([], pyarrow.string())}), r"^holds no records$"),
         (parquet({"text": [1, 2]}), r"^holds no record with a text "),
         (parquet({"text": [["a"]]}), r"^its field 'text' holds no texts$"),

@@ -96,7 +96,10 @@ def require(fields: Fields, names: Collection[str]) -> None:
     for chosen in (fields.text, fields.id, fields.title):
         if chosen is not None and chosen not in names:
             there = ", ".join(repr(clean(name)) for name in itertools.islice(names, 20)) or "none"
-            raise Unreadable(f"has no field {chosen!r}; its fields are {there}{', ...' if len(names) > 20 else ''}")
+            more = ", ..." if len(names) > 20 else ""
+            raise Unreadable(
+                f"has no field {chosen!r}; its fields are {there}{more} (--text-field and the like choose)"
+            )
 
 
 def metadata_of(record: Mapping[str, Any], without: Collection[str | None]) -> dict[str, Scalar]:
