@@ -30,6 +30,11 @@ SMALL_SHARDS: Final = 64
 _WASTE_BYTES: Final = 64_000_000
 _AT_ONCE: Final = 500
 
+LOCATED: Final = (
+    "SELECT p.number, v.shard, v.row FROM passages p CROSS JOIN vectors v ON v.encoder = ? AND v.key = p.key"
+)
+"""CROSS JOIN is SQLite's word for this order: left to itself it reads all vectors to find some passages (15 s, not 2 ms)."""
+
 
 class Vectors:
     """The vectors of one encoder in one store.
@@ -84,15 +89,14 @@ class Vectors:
 
     def locations(self, numbers: Sequence[int] | None = None) -> NDArray[np.int64]:
         """(passage number, shard number, row) of these passages, or of all, int64 [n, 3], in order of number."""
-        query = "SELECT p.number, v.shard, v.row FROM passages p JOIN vectors v ON v.encoder = ? AND v.key = p.key"
         rows: list[Any] = []
         if numbers is None:
-            rows = self._database.rows(query, (self.number,))
+            rows = self._database.rows(LOCATED, (self.number,))
         else:
             for start in range(0, len(numbers), _AT_ONCE):
                 some = numbers[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(some))
-                rows += self._database.rows(f"{query} WHERE p.number IN ({marks})", [self.number, *some])
+                rows += self._database.rows(f"{LOCATED} WHERE p.number IN ({marks})", [self.number, *some])
         found = np.array(rows, dtype=np.int64).reshape(len(rows), 3)
         return found[np.argsort(found[:, 0], kind="stable")]
 
@@ -133,10 +137,10 @@ class Vectors:
     def missing(self) -> Numbers:
         """Numbers of the passages that have no vector."""
         query = (
-            "SELECT number FROM passages p WHERE NOT EXISTS "
-            "(SELECT 1 FROM vectors v WHERE v.encoder = ? AND v.key = p.key) ORDER BY number"
+            "SELECT number FROM passages p INDEXED BY passages_key WHERE NOT EXISTS "
+            "(SELECT 1 FROM vectors v WHERE v.encoder = ? AND v.key = p.key)"
         )
-        return np.fromiter((row[0] for row in self._database.rows(query, (self.number,))), dtype=np.int64)
+        return np.array(sorted(row[0] for row in self._database.rows(query, (self.number,))), dtype=np.int64)
 
     def adopt(self) -> int:
         """Note the files that a killed writer stored and did not note; returns how many vectors were won.

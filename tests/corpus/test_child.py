@@ -159,6 +159,7 @@ def test_a_reading_that_is_given_up_ends_the_child(child: ReaderProcess) -> None
 
 
 def test_closing_leaves_nothing_behind() -> None:
+    gc.collect()  # what other tests left open is not counted
     threads = threading.active_count()
     files = len(list(Path("/proc/self/fd").iterdir()))
     with Readers() as readers:
@@ -170,7 +171,7 @@ def test_closing_leaves_nothing_behind() -> None:
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, 0)
     assert threading.active_count() == threads
-    assert len(list(Path("/proc/self/fd").iterdir())) == files
+    assert len(list(Path("/proc/self/fd").iterdir())) <= files
 
 
 def test_a_child_is_started_only_for_risky_files() -> None:

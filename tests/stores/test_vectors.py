@@ -10,7 +10,7 @@ from reasonir_agent.stores import vectors as vectors_module
 from reasonir_agent.stores.database import Database, FileEntry, vector_key
 from reasonir_agent.stores.encoders import note_encoder
 from reasonir_agent.stores.shards import DamagedShard
-from reasonir_agent.stores.vectors import Vectors, vector_folder
+from reasonir_agent.stores.vectors import LOCATED, Vectors, vector_folder
 from reasonir_agent.testing import FakeEncoder, FakeFingerprint
 from tests.stores.conftest import entry
 
@@ -388,3 +388,10 @@ def test_vectors_lie_under_the_id_of_their_encoder(vectors: Vectors, tmp_path: P
     assert vectors.shards.folder == vector_folder(tmp_path, ENCODER.fingerprint.as_json())
     assert vectors.shards.folder == tmp_path / "vectors" / ENCODER.fingerprint.id
     assert sorted(file.name for file in vectors.shards.folder.iterdir()) == sorted(["encoder.json", *files(vectors)])
+
+
+def test_some_passages_are_located_by_their_numbers_and_not_by_reading_all_vectors(vectors: Vectors) -> None:
+    plan = vectors._database.rows(f"EXPLAIN QUERY PLAN {LOCATED} WHERE p.number IN (?, ?)", (1, 2, 3))
+    first, second = (row[3] for row in plan)
+    assert first == "SEARCH p USING INTEGER PRIMARY KEY (rowid=?)"
+    assert second == "SEARCH v USING PRIMARY KEY (encoder=? AND key=?)"
