@@ -42,6 +42,6 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.all: pyproject.toml constraints.txt trainer/pyproject.toml $(wildcard integrations/*/pyproject.toml) | $(VENV)/bin/python
-	@echo "installing into $(VENV) (2 GB with a CPU build of torch, 5.6 GB with the CUDA build that Linux gets by default) ..."
+	@echo "installing into $(VENV) (2.5 GB with a CPU build of torch, 6 GB with the CUDA build that Linux gets by default) ..."
 	$(PIP) -e '.[all,dev]' -e ./trainer -e ./integrations/langchain-reasonir -e ./integrations/llama-index-reasonir
 	@touch $@
