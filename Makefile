@@ -19,7 +19,7 @@ fast: $(VENV)/.all
 	$(BIN)/python -m pytest -m "not slow and not torture"
 
 torture: $(VENV)/.all
-	$(BIN)/python -m pytest -m torture tests/durability
+	$(BIN)/python -m pytest -m "torture or slow" tests/durability
 
 check: $(VENV)/.all
 	$(BIN)/ruff format --check .
