@@ -153,9 +153,11 @@ class TestSystems:
     def test_rankings_scored_again_as_a_stored_run(self, run: Any, tiny: Path) -> None:
         assert run("evaluate", "retrieval", "tiny", "--system", "bm25").code == 0
         stored = f"run:{EVALUATIONS}/tiny-bm25/runs"
-        found = run("evaluate", "retrieval", "tiny", "--system", stored, "--json")
+        write_rewrites(Path("gpt4.jsonl"))  # for other systems; what is stored was searched already
+        found = run("evaluate", "retrieval", "tiny", "--system", stored, "--rewrites", "gpt4.jsonl", "--json")
         assert found.code == 0
         (one,) = found.json["runs"]
+        assert (one["name"], one["config"]["searched_with"]) == ("tiny-bm25", "the questions")
         before = result("tiny-bm25")
         assert RetrievalResult.model_validate(one).splits == before.splits
         assert set(one["provenance"]["hashes"]) == {"split:bees", "split:rivers", "run:bees", "run:rivers"}

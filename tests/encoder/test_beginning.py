@@ -42,6 +42,9 @@ class TestBeginning:
         assert golden_encoder.beginning("why is the sky blue", tokens) == "why is the sky blue"
         assert golden_encoder.beginning("", tokens) == ""
 
+    def test_so_does_the_space_behind_its_last_token(self, word_encoder: ReasonIREncoder) -> None:
+        assert word_encoder.beginning("why is  ", 2) == "why is  "
+
     @pytest.mark.parametrize(
         ("tokens", "beginning"),
         [(1, "Why"), (2, "Why  IS"), (3, "Why  IS the"), (4, "Why  IS the ship"), (5, "Why  IS the ship.")],

@@ -10,6 +10,7 @@ import pytest
 from reasonir_agent.corpus.report import Step
 from reasonir_agent.encoder import ReasonIREncoder
 from reasonir_agent.errors import InputError
+from reasonir_agent.evaluation import efficiency as module
 from reasonir_agent.evaluation.datasets import DataSet
 from reasonir_agent.evaluation.efficiency import measure
 from reasonir_agent.evaluation.ledger import Ledger
@@ -86,6 +87,14 @@ def test_bm25_has_no_network(tmp_path: Path) -> None:
     assert result.provenance.hashes == quality.provenance.hashes
     write_result(tmp_path, result)
     assert read_result(tmp_path) == result
+
+
+def test_times_are_the_median_of_the_sample_and_the_warm_up_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = iter([1000.0, 9.0, 1.0, 2.0])
+    monkeypatch.setattr(module, "_clock", lambda work: (next(taken), work()))
+    (row,) = measure(sky("bees?", "honey?", "wax?"), [system(BM25)]).rows
+    assert row.seconds_per_query == 2.0
+    assert next(taken, None) is None
 
 
 def test_a_reranker_has_a_row_of_its_own(tmp_path: Path) -> None:
