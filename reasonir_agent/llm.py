@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
@@ -38,6 +38,17 @@ ATTEMPTS: Final = 2
 _BEGINNING: Final = re.compile(r'\{(?=\s*["}])')
 _MOST_FAILURES: Final = 100  # each costs time in proportion to the text; prose has a few braces, garbage thousands
 _LADDER: Final = ("json_schema", "json_object", "plain")
+
+
+class Talks(Protocol):
+    """What a chat model underneath must do: LangChain's chat models do, and an adapter of any other framework may."""
+
+    async def ainvoke(self, input: Any, **kwargs: Any) -> Any:
+        """Answer (role, text) pairs with an object that has `content`, and `usage_metadata` where tokens are known.
+
+        An option that it does not know, such as `response_format`, raises TypeError; it is called again without.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +88,14 @@ class ChatModel:
     """A chat model with our errors.
 
     Attributes:
-        model: the LangChain model underneath.
+        model: the LangChain model underneath, or whatever talks like one.
         name: for messages.
         concurrency: most requests under way.
         own_loop: make the requests on the process's own event loop. The provider's client keeps connections, and those
             break when the loop that opened them ends; a model that the caller opened stays on the caller's loop.
     """
 
-    model: BaseChatModel
+    model: Talks
     name: str
     concurrency: int = 8
     own_loop: bool = False
@@ -210,12 +221,18 @@ def open_chat_model(
     return ChatModel(opened, name, concurrency, own_loop=True)
 
 
-def as_chat_model(model: str | ChatModel | BaseChatModel, *, concurrency: int = 8) -> ChatModel:
-    """Accept a name, a LangChain chat model, or one of ours."""
+def as_chat_model(model: str | ChatModel | BaseChatModel | Talks, *, concurrency: int = 8) -> ChatModel:
+    """Accept a name, a LangChain chat model, what talks like one, or one of ours.
+
+    Raises:
+        InputError: it is none of them.
+    """
     if isinstance(model, ChatModel):
         return model
     if isinstance(model, str):
         return open_chat_model(model, concurrency=concurrency)
+    if not callable(getattr(model, "ainvoke", None)):
+        raise InputError(f"a chat model must be 'provider:model' or a LangChain chat model, got {type(model).__name__}")
     return ChatModel(model, type(model).__name__, concurrency)
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -478,3 +479,26 @@ class TestLoopsAndLimits:
 
 def test_the_environment_holds_no_real_key() -> None:
     assert "OPENAI_API_KEY" not in os.environ
+
+
+class Parrot:
+    """Another framework's model: no LangChain, no `response_format`."""
+
+    async def ainvoke(self, input: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            raise TypeError(f"unexpected option {next(iter(kwargs))}")
+        return SimpleNamespace(content='{"score": 4}', usage_metadata={"input_tokens": 7, "output_tokens": 2})
+
+
+async def test_whatever_talks_like_a_chat_model_is_one() -> None:
+    class Score(BaseModel):
+        score: int
+
+    meter = Meter()
+    assert (await as_chat_model(Parrot()).ask_json([("user", "q")], Score, meter=meter)).score == 4
+    assert (meter.llm_calls, meter.prompt_tokens, meter.completion_tokens) == (1, 7, 2)
+
+
+def test_what_cannot_talk_is_refused() -> None:
+    with pytest.raises(InputError, match="'provider:model' or a LangChain chat model, got int"):
+        as_chat_model(3)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from reasonir_agent.agent.abstention import weigh
@@ -18,7 +18,7 @@ from reasonir_agent.agent.state import AgentState, pack_hits, unpack_hits, usage
 from reasonir_agent.config import AgentSettings
 from reasonir_agent.errors import ChatError, ChatUnavailable, InputError
 from reasonir_agent.llm import ChatModel, Meter
-from reasonir_agent.reranking import ChatReranker, interpolate
+from reasonir_agent.reranking import judge
 from reasonir_agent.rewriting import rewrite as rewrite_question
 from reasonir_agent.stores.filters import parse_where
 from reasonir_agent.types import Hit, PassageSource, Reranker
@@ -85,27 +85,11 @@ class Steps:
         if self.reranker is None or not hits:
             return {"hits": pack_hits(hits[: self.settings.k])}
         began, meter = time.perf_counter(), Meter()
-        problems: list[str] = []
-        judge = self.reranker
-        if isinstance(judge, ChatReranker):
-            judge = replace(judge, meter=meter, problems=problems)
-        scores = await judge.score(state["question"], [hit.passage for hit in hits])
-        result = interpolate(hits, scores, weight=self.settings.rerank_weight)
-        warnings = []
-        reason = f" (first reason: {problems[0].rstrip('.')})" if problems else ""
-        if not result.usable:
-            warnings.append(
-                f"the reranker is unusable: {result.failures} of {len(hits)} passages got no score{reason}; "
-                "the retriever's order stands"
-            )
-        elif result.failures:
-            warnings.append(
-                f"{result.failures} of {len(hits)} passages got no reranker score and took the mean{reason}"
-            )
+        judged = await judge(state["question"], hits, self.reranker, weight=self.settings.rerank_weight, meter=meter)
         return {
-            "hits": pack_hits(result.hits[: self.settings.k]),
-            "warnings": warnings,
-            "usage": usage_of(meter, seconds=time.perf_counter() - began, reranker_failures=result.failures),
+            "hits": pack_hits(judged.hits[: self.settings.k]),
+            "warnings": judged.warnings,
+            "usage": usage_of(meter, seconds=time.perf_counter() - began, reranker_failures=judged.failures),
         }
 
     async def answer(self, state: AgentState) -> Update:
