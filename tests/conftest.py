@@ -43,7 +43,9 @@ def _is_loopback(host: str) -> bool:
 @pytest.fixture(autouse=True)
 def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Neither the developer's settings nor their cache of hashes reach a test."""
-    for name in ("REASONIR_STORE", "REASONIR_ENCODER", "REASONIR_LLM", "OPENAI_BASE_URL", "OPENAI_API_KEY"):
+    for name in ("STORE", "ENCODER", "LLM", "TOKEN", "EXACT_MB"):
+        monkeypatch.delenv(f"REASONIR_{name}", raising=False)
+    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(files, "CACHE_FOLDER", tmp_path_factory.mktemp("cache"))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reasonir_agent.llm import ChatModel
 
 TOML: Final = "reasonir.toml"
-_VARIABLES: Final = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "REASONIR_DATA")
+_VARIABLES: Final = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "REASONIR_DATA", "REASONIR_TOKEN")
 _KEYS: Final[dict[str, tuple[type, str]]] = {
     "store": (str, "a text"),
     "encoder": (str, "a text"),
@@ -55,6 +55,11 @@ class Choices:
     agent: AgentSettings
     exact_bytes: int
     environment: Mapping[str, str] = field(repr=False)
+
+    @property
+    def token(self) -> str | None:
+        """What callers of our server must show; from the environment only, since options stand in process lists."""
+        return self.environment.get("REASONIR_TOKEN") or None
 
     def open_encoder(self) -> ReasonIREncoder:
         """The encoder: as given, else the store's, else the fallback, else the local default."""

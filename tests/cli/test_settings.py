@@ -127,3 +127,14 @@ def test_keys_are_not_shown_with_the_choices(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-123456")
     assert choose().environment["OPENAI_API_KEY"] == "sk-secret-123456"
     assert "secret" not in repr(choose())
+
+
+def test_the_server_s_token_comes_from_the_environment_and_an_empty_one_is_none(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert choose().token is None
+    monkeypatch.setenv("REASONIR_TOKEN", "")
+    assert choose().token is None
+    monkeypatch.setenv("REASONIR_TOKEN", "hush-hush")
+    assert choose().token == "hush-hush"
+    assert "hush" not in repr(choose())
