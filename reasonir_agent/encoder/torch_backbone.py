@@ -63,19 +63,22 @@ class TorchBackbone:
                 f"{checkpoint.folder} must be encoded with bidirectional attention, but the installed transformers "
                 "loads it as a causal model; install a tested version (transformers>=5.2,<6, see constraints.txt)"
             )
+        self.packed = False
+        if self.device.type == "cuda":
+            self.pack()
+
+    def pack(self) -> bool:
+        """Run texts without padding from now on, where this model is proven to keep them apart; whether it does."""
+        from reasonir_agent.encoder import packing
+
+        self.packed = packing.packs(self.model, self._extra)
+        return self.packed
 
     def forward(self, batch: list[Row]) -> FloatMatrix:
         """Pooled, normalised vectors, float32 [rows, dim]."""
-        ids, attended, pooled = pad(batch)
         try:
-            with torch.inference_mode():
-                hidden = self.model(
-                    input_ids=torch.from_numpy(ids).to(self.device),
-                    attention_mask=None if attended.all() else torch.from_numpy(attended).to(self.device).long(),
-                    **self._extra,
-                ).last_hidden_state
-                vectors = _pool(hidden, torch.from_numpy(pooled).to(self.device), self._pooling)
-                result: FloatMatrix = vectors.cpu().numpy()
+            vectors = self._packed(batch) if self.packed else self._padded(batch)
+            result: FloatMatrix = vectors.cpu().numpy()
         except RuntimeError as cause:  # torch.OutOfMemoryError is one
             if not _is_out_of_memory(cause):
                 raise
@@ -86,6 +89,22 @@ class TorchBackbone:
                 f"{self.device}; use a smaller max_tokens or another device"
             ) from cause
         return result
+
+    def _padded(self, batch: list[Row]) -> torch.Tensor:
+        ids, attended, pooled = pad(batch)
+        with torch.inference_mode():
+            hidden = self.model(
+                input_ids=torch.from_numpy(ids).to(self.device),
+                attention_mask=None if attended.all() else torch.from_numpy(attended).to(self.device).long(),
+                **self._extra,
+            ).last_hidden_state
+            return _pool(hidden, torch.from_numpy(pooled).to(self.device), self._pooling)
+
+    def _packed(self, batch: list[Row]) -> torch.Tensor:
+        from reasonir_agent.encoder import packing
+
+        with torch.inference_mode():
+            return packing.pool(packing.forward(self.model, batch, self._extra), batch, self._pooling)
 
     @property
     def _extra(self) -> dict[str, Any]:
