@@ -9,6 +9,7 @@
     ├── EncoderError (RuntimeError)    an encoder's server failed, or its numbers are unusable  exit code 2
     └── ChatError (RuntimeError)      a chat model could not give a usable reply
         ├── ChatUnavailable           no connection, key refused, unknown model                  exit code 2
+        ├── BudgetSpent               a bound on calls, tokens, seconds or money; `.bound` names it
         └── UnreadableReply           a reply came and says nothing we can use; `.raw` holds it
 
 Messages say what was expected, what came and what to do. They never hold API keys: `redact` removes what
@@ -63,6 +64,18 @@ class ChatError(ReasonIRError, RuntimeError):
 
 class ChatUnavailable(ChatError):
     """The chat server cannot be reached, refuses the key, or does not know the model."""
+
+
+class BudgetSpent(ChatError):
+    """One more call would pass a bound of the question.
+
+    Attributes:
+        bound: "calls", "tokens", "seconds" or "money".
+    """
+
+    def __init__(self, message: str, *, bound: str) -> None:
+        super().__init__(message)
+        self.bound = bound
 
 
 class UnreadableReply(ChatError):

@@ -39,7 +39,10 @@ class Reply:
         body: raw bytes to send instead of a completion.
         headers: further headers.
         delay: seconds to wait before answering.
-        drop: close the connection without an answer.
+        drop: close the connection without an answer; of a stream, after its first piece.
+        logprobs: for each token of the reply, alternatives with their log-probabilities; sent when they are asked for.
+        finish: why the reply ended ("stop", "length", "content_filter", "tool_calls").
+        message: further fields of the message, such as `refusal` or `tool_calls`.
     """
 
     text: str = ""
@@ -48,6 +51,9 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     drop: bool = False
+    logprobs: Sequence[Mapping[str, float]] | None = None
+    finish: str = "stop"
+    message: Mapping[str, Any] = field(default_factory=dict)
 
 
 Answer = str | Reply
@@ -153,19 +159,34 @@ class ScriptedChatServer:
 
             def _chat(self, request: dict[str, Any]) -> None:
                 reply = server._answer(request)
-                if reply.drop:
+                streams = bool(request.get("stream")) and reply.status < 400 and reply.body is None
+                if reply.drop and not streams:
                     self.close_connection = True
                     self.connection.close()
-                    return
-                body = reply.body
-                if body is None:
-                    said = (
-                        _error(reply.text)
-                        if reply.status >= 400
-                        else json.dumps(_completion(request, reply.text)).encode()
-                    )
-                    body = said
-                self._send(reply.status, body, reply.headers)
+                elif streams:
+                    self._stream(request, reply)
+                elif reply.body is not None:
+                    self._send(reply.status, reply.body, reply.headers)
+                elif reply.status >= 400:
+                    self._send(reply.status, _error(reply.text), reply.headers)
+                else:
+                    self._send(reply.status, json.dumps(_completion(request, reply)).encode(), reply.headers)
+
+            def _stream(self, request: dict[str, Any], reply: Reply) -> None:
+                """Server-sent events, a word each; the connection ends with the reply."""
+                self.close_connection = True
+                with suppress(OSError):  # the client has gone
+                    self.send_response(200)
+                    self.send_header("content-type", "text/event-stream")
+                    self.send_header("connection", "close")
+                    self.end_headers()
+                    for number, piece in enumerate(_pieces(request, reply)):
+                        if reply.drop and number > 1:
+                            self.connection.close()
+                            return
+                        self.wfile.write(b"data: " + json.dumps(piece).encode() + b"\n\n")
+                        self.wfile.flush()
+                    self.wfile.write(b"data: [DONE]\n\n")
 
             def _send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
                 try:
@@ -224,17 +245,50 @@ def _error(message: str) -> bytes:
     return json.dumps({"error": {"message": message, "type": "scripted", "code": None}}).encode()
 
 
-def _completion(request: Mapping[str, Any], text: str) -> dict[str, Any]:
-    prompt = sum(len(_TOKEN.findall(str(message.get("content")))) for message in request.get("messages", ()))
-    said = len(_TOKEN.findall(text))
+def _completion(request: Mapping[str, Any], reply: Reply) -> dict[str, Any]:
+    choice: dict[str, Any] = {
+        "index": 0,
+        "finish_reason": reply.finish,
+        "message": {"role": "assistant", "content": reply.text, **reply.message},
+    }
+    if request.get("logprobs") and reply.logprobs is not None:
+        choice["logprobs"] = {"content": [_token(choices) for choices in reply.logprobs]}
     return {
         "id": "scripted",
         "object": "chat.completion",
         "created": 0,
         "model": request.get("model", "scripted"),
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
-        "usage": {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said},
+        "choices": [choice],
+        "usage": _usage(request, reply.text),
     }
+
+
+def _token(choices: Mapping[str, float]) -> dict[str, Any]:
+    """One token with its alternatives; the first is the one that was taken."""
+    listed = [{"token": text, "logprob": value, "bytes": None} for text, value in choices.items()]
+    return {**listed[0], "top_logprobs": listed}
+
+
+def _pieces(request: Mapping[str, Any], reply: Reply) -> Iterable[dict[str, Any]]:
+    """A reply as the chunks of a stream."""
+    head = {
+        "id": "scripted",
+        "object": "chat.completion.chunk",
+        "created": 0,
+        "model": request.get("model", "scripted"),
+    }
+    first: dict[str, Any] = {"role": "assistant", "content": "", **reply.message}
+    for delta in (first, *({"content": word} for word in re.findall(r"\s*\S+|\s+", reply.text))):
+        yield {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    yield {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": reply.finish}]}
+    if (request.get("stream_options") or {}).get("include_usage"):
+        yield {**head, "choices": [], "usage": _usage(request, reply.text)}
+
+
+def _usage(request: Mapping[str, Any], text: str) -> dict[str, int]:
+    prompt = sum(len(_TOKEN.findall(str(message.get("content")))) for message in request.get("messages", ()))
+    said = len(_TOKEN.findall(text))
+    return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
 
 
 def _embeddings(request: Mapping[str, Any], embed: Callable[[list[str]], FloatMatrix]) -> dict[str, Any]:

@@ -116,12 +116,12 @@ class TestCounting:
         assert reply.text == ""
         assert meter == Meter(llm_calls=1)
 
-    async def test_a_failed_call_is_not_counted(self) -> None:
+    async def test_a_failed_call_counts_as_a_call_without_tokens(self) -> None:
         with ScriptedChatServer([Reply("no", status=500)]) as server:
             meter = Meter()
             with pytest.raises(ChatError):
                 await opened(server).complete(HELLO, meter=meter)
-        assert meter == Meter()
+        assert meter == Meter(llm_calls=1)
 
 
 class TestThinking:
@@ -327,7 +327,7 @@ class TestTheLadderOfFormats:
             assert formats(server) == ["json_schema", "json_object", "plain"]
             await chat.ask_json(HELLO, Verdict, meter=meter)
         assert formats(server)[3:] == ["plain"]
-        assert meter.llm_calls == 2
+        assert meter.llm_calls == 4
 
     async def test_the_middle_rung_is_kept_when_it_works(self) -> None:
         with ScriptedChatServer(knows_only("json_object", "plain")) as server:
@@ -496,7 +496,7 @@ async def test_whatever_talks_like_a_chat_model_is_one() -> None:
 
     meter = Meter()
     assert (await as_chat_model(Parrot()).ask_json([("user", "q")], Score, meter=meter)).score == 4
-    assert (meter.llm_calls, meter.prompt_tokens, meter.completion_tokens) == (1, 7, 2)
+    assert (meter.llm_calls, meter.prompt_tokens, meter.completion_tokens) == (3, 7, 2)  # two formats were refused
 
 
 def test_what_cannot_talk_is_refused() -> None:
