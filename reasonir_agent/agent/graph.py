@@ -1,17 +1,21 @@
 """The graph; the only place where edges exist.
 
-    START -> rewrite -> retrieve -> rerank -> answer -> END
+    START -> begin -> rewrite -> retrieve -> rerank -> grade -+-> answer -> finish -> END
+                         ^                                   |
+                         +------ something is missing -------+
 
-Every node has an asynchronous and a synchronous form, so `invoke`, `stream`, `ainvoke` and `astream` all work.
+Every node has an asynchronous and a synchronous form, so `invoke`, `stream`, `ainvoke` and `astream` all work; with
+`stream_mode="custom"` they tell what happens inside a step (see `nodes.Tell`).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from reasonir_agent.agent.nodes import Steps, Update
+from reasonir_agent.agent.nodes import Steps, Tell, Update
 from reasonir_agent.agent.sources import open_source
 from reasonir_agent.agent.state import AgentState, Question
 from reasonir_agent.bridge import run_sync
@@ -23,6 +27,7 @@ from reasonir_agent.types import Encoder, PassageSource, Reranker
 
 try:
     from langchain_core.runnables import RunnableLambda
+    from langgraph.config import get_stream_writer
     from langgraph.graph import END, START, StateGraph
 except ModuleNotFoundError as cause:
     raise missing_extra("agent", "the agent", cause) from cause
@@ -34,7 +39,8 @@ if TYPE_CHECKING:
 
     from reasonir_agent.stores import Store
 
-STEPS = ("rewrite", "retrieve", "rerank", "answer")
+STEPS = ("begin", "rewrite", "retrieve", "rerank", "grade", "answer", "finish")
+_SEARCH_ONLY = ("begin", "rewrite", "retrieve", "rerank", "finish")
 
 
 def build_agent(
@@ -76,30 +82,35 @@ def build_agent(
     graph: StateGraph[AgentState, None, Question, AgentState] = StateGraph(
         AgentState, input_schema=Question, output_schema=AgentState
     )
-    names = STEPS[: STEPS.index(until) + 1]
+    names = _SEARCH_ONLY if until == "rerank" else STEPS
     for name in names:
-        step = getattr(steps, name)
-        graph.add_node(name, _both_ways(name, _last(step) if name == until else step))
+        graph.add_node(name, _both_ways(name, getattr(steps, name)))
     for before, after in zip((START, *names), (*names, END), strict=True):
-        graph.add_edge(before, after)
+        if before != "grade":
+            graph.add_edge(before, after)
+    if "grade" in names:
+        graph.add_conditional_edges("grade", _next_step, ["rewrite", "answer"])
     return graph.compile(checkpointer=checkpointer, name="reasonir")
 
 
-def _last(step: Callable[[AgentState], Awaitable[Update]]) -> Callable[[AgentState], Awaitable[Update]]:
-    """The step, after which the filter is forgotten: a checkpointer would hand it to the thread's next question."""
+def _next_step(state: AgentState) -> Literal["rewrite", "answer"]:
+    return "rewrite" if state["verdict"] == "search" else "answer"
 
+
+def _both_ways(name: str, step: Callable[[AgentState, Tell], Awaitable[Update]]) -> RunnableLambda[AgentState, Update]:
     async def run(state: AgentState) -> Update:
-        update = await step(state)
-        return {**update, "where": []} if state.get("where") else update
-
-    return run
-
-
-def _both_ways(name: str, step: Callable[[AgentState], Awaitable[Update]]) -> RunnableLambda[AgentState, Update]:
-    async def run(state: AgentState) -> Update:
-        return await step(state)
+        write, loop = get_stream_writer(), asyncio.get_running_loop()
+        # a model's pieces come from the thread of its connections
+        return await step(state, _teller(loop, write))
 
     def run_here(state: AgentState) -> Update:
         return run_sync(run(state))
 
     return RunnableLambda(run_here, afunc=run, name=name)
+
+
+def _teller(loop: asyncio.AbstractEventLoop, write: Callable[[Any], None]) -> Tell:
+    def tell(news: dict[str, Any]) -> None:
+        loop.call_soon_threadsafe(write, news)
+
+    return tell

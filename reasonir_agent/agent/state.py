@@ -5,21 +5,30 @@ Hits are ids and scores; the texts come from the store when they are needed.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, Final, NotRequired, TypedDict
 
-from reasonir_agent.llm import Meter
 from reasonir_agent.types import Hit, Passage
 
-_SUMMED = ("llm_calls", "prompt_tokens", "completion_tokens", "seconds", "reranker_failures")
+_SUMMED: Final = ("llm_calls", "prompt_tokens", "completion_tokens", "seconds", "reranker_failures")
+
+
+ANEW: Final = "anew"
+"""In place of an update: what a thread's last question left behind is forgotten."""
 
 
 def add_usage(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
-    """Join what two steps cost."""
+    """Join what two steps cost; `{"anew": ...}` begins a new question."""
+    if ANEW in right:
+        return {}
     total = {name: left.get(name, 0) + right.get(name, 0) for name in _SUMMED}
     costs = [usage["cost"] for usage in (left, right) if usage.get("cost") is not None]
     return {**total, "cost": sum(costs) if costs else None}
+
+
+def add_items(left: list[Any], right: list[Any] | str) -> list[Any]:
+    """Append; `ANEW` begins a new question."""
+    return [] if isinstance(right, str) else left + right
 
 
 class Question(TypedDict):
@@ -40,24 +49,34 @@ class AgentState(TypedDict, total=False):
     Attributes:
         question: as the user asked it.
         where: its filters; empty after the last step, so that the next question of a thread starts without.
-        rewrites: the long reasoning queries; empty when the question itself was searched with.
+        rewrites: the long reasoning queries of all rounds; empty when the question itself was searched with.
+        round: how often was searched.
+        searches: what the current round searches with: lists of forms, each list one search.
+        missing: what the last grading found missing; drives the next rewrites.
+        verdict: of the last grading: "answer", "search" or "abstain".
         hits: [{id, dense_score, lexical_score, reranker_score, final_score}], best first.
         answer: the text, with [n] for its citations.
         abstained: whether the corpus holds no answer.
         citations: [{n, id, source, start, end, quote, verified}].
         usage: calls, tokens, seconds, failures.
         warnings: sentences for the user about what was degraded.
+        trace: what each step did, in order: {step, round, seconds, calls, ...}.
     """
 
     question: str
     where: list[str]
     rewrites: list[str]
+    round: int
+    searches: list[list[str]]
+    missing: list[str]
+    verdict: str
     hits: list[dict[str, Any]]
     answer: str
     abstained: bool
     citations: list[dict[str, Any]]
     usage: Annotated[dict[str, Any], add_usage]
-    warnings: Annotated[list[str], operator.add]
+    warnings: Annotated[list[str], add_items]
+    trace: Annotated[list[dict[str, Any]], add_items]
 
 
 def pack_hits(hits: Sequence[Hit]) -> list[dict[str, Any]]:
@@ -87,15 +106,3 @@ def unpack_hits(packed: Sequence[Mapping[str, Any]], passages: Mapping[str, Pass
         for one in packed
         if one["id"] in passages
     ]
-
-
-def usage_of(meter: Meter, *, seconds: float, reranker_failures: int = 0) -> dict[str, Any]:
-    """What one step cost, for the state."""
-    return {
-        "llm_calls": meter.llm_calls,
-        "prompt_tokens": meter.prompt_tokens,
-        "completion_tokens": meter.completion_tokens,
-        "seconds": seconds,
-        "reranker_failures": reranker_failures,
-        "cost": None,
-    }

@@ -76,6 +76,7 @@ class Meter:
         prompt_tokens: as servers reported them.
         completion_tokens: likewise.
         bounds: what may be spent in all.
+        held_back: what of the bounds is kept for a later step (the answer).
         price: of the model; None where nobody said.
         spent_before: seconds that the question took before this meter began.
     """
@@ -84,6 +85,7 @@ class Meter:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     bounds: Bounds = field(default_factory=Bounds, compare=False)
+    held_back: Bounds = field(default_factory=Bounds, compare=False)
     price: Price | None = field(default=None, compare=False)
     spent_before: float = field(default=0.0, compare=False)
     clock: Callable[[], float] = field(default=time.monotonic, compare=False, repr=False)
@@ -107,7 +109,7 @@ class Meter:
         """Until the bound on time; None without one."""
         if self.bounds.seconds is None:
             return None
-        return self.bounds.seconds - self.spent_before - (self.clock() - self._began)
+        return self.bounds.seconds - (self.held_back.seconds or 0.0) - self.spent_before - (self.clock() - self._began)
 
     def estimate(self, characters: int, messages: int, longest_reply: int) -> Estimate:
         """What a call may cost. `characters` are bytes of UTF-8 of all its messages."""
@@ -154,7 +156,7 @@ class Meter:
             wanted["money"] = self.price.of(prompt, completion)
         for name, value in wanted.items():
             bound = getattr(self.bounds, name)
-            if bound is not None and value > bound:
+            if bound is not None and value > bound - (getattr(self.held_back, name) or 0):
                 return name
         left = self.seconds_left
         return "seconds" if left is not None and left <= 0 else None

@@ -1,0 +1,100 @@
+"""What one question may cost, carried from step to step through the graph's state.
+
+Each step makes a meter that knows what was spent before it, and leaves what it spent itself. Steps before the answer
+hold a part of the budget back, so that a question whose budget ends early still gets its answer written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from reasonir_agent.config import AgentSettings
+from reasonir_agent.llm import Bounds, Meter, Price
+
+_HELD_CALLS: Final = 3
+"""The answer, its repair, and the judgement of its quotes."""
+
+_HELD_SHARE: Final = 0.2
+"""Of tokens, seconds and money."""
+
+
+def price_of(settings: AgentSettings) -> Price | None:
+    """The two prices of the settings, when both are there."""
+    if settings.prompt_price is None or settings.completion_price is None:
+        return None
+    return Price(settings.prompt_price, settings.completion_price)
+
+
+@dataclass(slots=True)
+class Spending:
+    """The meter of one step.
+
+    Attributes:
+        meter: for the step's calls; counts from what was spent before.
+        before: the state's usage when the step began.
+        reranker_failures: of this step.
+    """
+
+    meter: Meter
+    before: Mapping[str, Any]
+    reranker_failures: int = 0
+    _began: float = field(default_factory=time.perf_counter)
+
+    def usage(self) -> dict[str, Any]:
+        """What this step cost, for the state."""
+        calls, prompt, completion = (
+            self.before.get(name, 0) for name in ("llm_calls", "prompt_tokens", "completion_tokens")
+        )
+        price = self.meter.price
+        spent = (self.meter.prompt_tokens - prompt, self.meter.completion_tokens - completion)
+        return {
+            "llm_calls": self.meter.llm_calls - calls,
+            "prompt_tokens": spent[0],
+            "completion_tokens": spent[1],
+            "seconds": self.seconds,
+            "reranker_failures": self.reranker_failures,
+            "cost": None if price is None else price.of(*spent),
+        }
+
+    @property
+    def seconds(self) -> float:
+        """Since the step began."""
+        return time.perf_counter() - self._began
+
+
+def spending(settings: AgentSettings, usage: Mapping[str, Any], *, for_answer: bool = False) -> Spending:
+    """Begin a step.
+
+    Args:
+        settings: hold the bounds and the prices.
+        usage: what the question cost so far, as the state keeps it.
+        for_answer: whether the step may use all that is left.
+    """
+    bounds = Bounds(
+        calls=settings.max_calls, tokens=settings.max_tokens, seconds=settings.max_seconds, money=settings.max_money
+    )
+    meter = Meter(
+        llm_calls=int(usage.get("llm_calls", 0)),
+        prompt_tokens=int(usage.get("prompt_tokens", 0)),
+        completion_tokens=int(usage.get("completion_tokens", 0)),
+        bounds=bounds,
+        held_back=Bounds() if for_answer else _held_back(bounds),
+        price=price_of(settings),
+        spent_before=float(usage.get("seconds", 0.0)),
+    )
+    return Spending(meter, dict(usage))
+
+
+def _held_back(bounds: Bounds) -> Bounds:
+    def share(value: float | None) -> float | None:
+        return None if value is None else value * _HELD_SHARE
+
+    return Bounds(
+        calls=None if bounds.calls is None else min(_HELD_CALLS, bounds.calls // 2),
+        tokens=None if bounds.tokens is None else int(bounds.tokens * _HELD_SHARE),
+        seconds=share(bounds.seconds),
+        money=share(bounds.money),
+    )
