@@ -333,6 +333,7 @@ class PassageSource(Protocol):
         vectors: FloatMatrix | None = None,
         where: Where = (),
         rewritten: bool = False,
+        weights: Sequence[float] | None = None,
     ) -> list[Hit]:
         """The best passages for several forms of one question, best first.
 
@@ -342,6 +343,7 @@ class PassageSource(Protocol):
             vectors: their vectors, float32 [len(queries), dim], when the caller has them already.
             where: what the documents' metadata must hold.
             rewritten: whether these are rewritten queries, not the question itself.
+            weights: what each form counts, in order; equal ones when None.
         """
         ...
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reasonir_agent.corpus.indexing import Indexer, IndexOptions
 from reasonir_agent.corpus.report import IndexReport, Progress
 from reasonir_agent.errors import InputError
+from reasonir_agent.stores.fusion import Fusion
 from reasonir_agent.stores.store import EXACT_BYTES, Store
 from reasonir_agent.types import Encoder, Hit, Passage, Where
 
@@ -100,6 +101,7 @@ class Corpus:
         vectors: FloatMatrix | None = None,
         where: Where = (),
         rewritten: bool = False,
+        weights: Sequence[float] | None = None,
     ) -> list[Hit]:
         """The best passages for several forms of one question (rewritten queries), fused.
 
@@ -109,13 +111,15 @@ class Corpus:
             vectors: their vectors, when the caller has them already.
             where: what the documents' metadata must hold; `stores.filters.parse_where` reads it from texts.
             rewritten: whether these are rewritten queries, not the question itself; they are fused by another rule.
+            weights: what each form counts, 0 or more; equal ones when None.
         """
         if not queries or not all(query.strip() for query in queries):
             raise InputError("a question is needed, got an empty text")
         if k < 1:
             raise InputError(f"k must be 1 or more, got {k}")
         found = self.encoder.encode_queries(list(queries)) if vectors is None else vectors
-        return self.store.search(queries, found, k, where=where, fusion="half" if rewritten else "evidence")
+        fusion: Fusion = "half" if rewritten else "evidence"
+        return self.store.search(queries, found, k, where=where, fusion=fusion, weights=weights)
 
     def rarity(self, terms: Sequence[str]) -> dict[str, float]:
         """How telling words (as `stores.words` gives them) are here: log(1 + passages / (1 + passages with the word))."""

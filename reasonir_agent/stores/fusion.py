@@ -17,10 +17,13 @@ corpus cannot answer gets 1.0 too: whether anything was found at all is read off
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
+
+from reasonir_agent.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,3 +104,18 @@ def _scaled(scores: FloatMatrix) -> FloatMatrix:
         return np.zeros_like(scores)
     found: FloatMatrix = (scores - low) / (high - low)
     return found
+
+
+def shares(weights: Sequence[float] | None, count: int) -> FloatMatrix:
+    """What each of several forms of a question counts, adding up to 1; float32 [count].
+
+    Raises:
+        InputError: another number of weights, a negative one, or none above 0.
+    """
+    if weights is None:
+        return np.full(count, 1 / count, dtype=np.float32)
+    given = np.asarray(weights, dtype=np.float32)
+    if given.shape != (count,) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
+        raise InputError(f"expected {count} weights of 0 or more, at least one above 0; got {list(weights)!r}")
+    shared: FloatMatrix = given / given.sum()
+    return shared

@@ -25,7 +25,7 @@ from reasonir_agent.encoder.fingerprint import check_match
 from reasonir_agent.errors import EncoderMismatch, InputError, StoreError, boundary
 from reasonir_agent.stores.database import FILE_NAME, Database
 from reasonir_agent.stores.encoders import active_encoder, note_encoder, use_encoder
-from reasonir_agent.stores.fusion import Background, Fusion, background, by_evidence, by_halves, in_order
+from reasonir_agent.stores.fusion import Background, Fusion, background, by_evidence, by_halves, in_order, shares
 from reasonir_agent.stores.lexical import LexicalIndex
 from reasonir_agent.stores.lock import WriterLock
 from reasonir_agent.stores.scan import Scan, best, positions
@@ -170,30 +170,33 @@ class Store:
         *,
         where: Where = (),
         fusion: Fusion = "evidence",
+        weights: Sequence[float] | None = None,
     ) -> list[Hit]:
         """The best passages for one or several forms of a question.
 
         Args:
             queries: the texts, for the words.
-            vectors: their vectors, float32 [len(queries), dim]; several are averaged.
+            vectors: their vectors, float32 [len(queries), dim]; several are averaged by their weights.
             k: how many hits.
             where: what their documents' metadata must hold, see `filters`.
             fusion: "evidence" for questions as they were asked, "half" for rewritten queries. A corpus whose language
                 the encoder does not know leans on words either way.
+            weights: what each form counts, 0 or more; equal ones when None.
 
         Returns:
             up to k hits, best first; `final_score` is the fused score.
 
         Raises:
-            InputError: no document has a field that the filter asks for.
+            InputError: no document has a field that the filter asks for, or the weights do not fit.
             DamagedShard: vectors are not what was written.
         """
-        query = np.asarray(vectors, dtype=np.float32).mean(axis=0, keepdims=True)
+        shared = shares(weights, len(queries))
+        query = shared[None, :] @ np.asarray(vectors, dtype=np.float32)
         depth = max(k, CANDIDATES)
         with self._lock, self.database.snapshot():
             scan = self._scan_now()
             allowed = self._allowed(where, scan)
-            words, most_words = self._words(queries, scan)
+            words, most_words = self._words(queries, shared, scan)
             chosen, cosines = self._dense(query, depth, scan, allowed)
             chosen = np.union1d(chosen, _best_words(words, depth, allowed))
             known = self._cosines(query, chosen, scan) if cosines is None else cosines[chosen]
@@ -284,13 +287,14 @@ class Store:
         found: FloatMatrix = self._sampled[1] @ query[0]
         return found
 
-    def _words(self, queries: Sequence[str], scan: Scan) -> tuple[FloatMatrix, float]:
-        """BM25 of every passage, averaged over the queries, and the most that one could reach."""
-        found = [self.lexical.scores(query, scan.numbers) for query in queries]
-        total = np.zeros(len(scan.numbers), dtype=np.float32)
-        for words, _ in found:
-            total += words / len(found)
-        return total, sum(most for _, most in found) / len(found)
+    def _words(self, queries: Sequence[str], shared: FloatMatrix, scan: Scan) -> tuple[FloatMatrix, float]:
+        """BM25 of every passage, averaged over the queries by their shares, and the most that one could reach."""
+        total, most = np.zeros(len(scan.numbers), dtype=np.float32), 0.0
+        for query, share in zip(queries, shared.tolist(), strict=True):
+            words, highest = self.lexical.scores(query, scan.numbers)
+            total += words * share
+            most += highest * share
+        return total, most
 
 
 def _best_words(words: FloatMatrix, depth: int, allowed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
