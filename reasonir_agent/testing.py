@@ -160,7 +160,7 @@ class ScriptedChatServer:
             def _chat(self, request: dict[str, Any]) -> None:
                 reply = server._answer(request)
                 streams = bool(request.get("stream")) and reply.status < 400 and reply.body is None
-                if reply.drop and not streams:
+                if reply.drop and not (streams and reply.text):
                     self.close_connection = True
                     self.connection.close()
                 elif streams:

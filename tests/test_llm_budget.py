@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import json
 import time
 from typing import Any
 
@@ -112,8 +113,21 @@ class TestBounds:
     async def test_a_server_that_counts_more_than_estimated_raises_the_next_estimates(self) -> None:
         meter = Meter()
         before = meter.estimate(1000, 1, 50)
-        meter.settle(900, 10, characters=1000)
+        meter.settle(900, 10, characters=1000, estimate=before)
         assert (before.prompt, meter.estimate(1000, 1, 50).prompt) == (508, 908)
+
+    async def test_a_server_that_counts_nothing_is_counted_by_estimates(self) -> None:
+        body: dict[str, Any] = {"id": "x", "object": "chat.completion", "created": 0, "model": "m"}
+        body["choices"] = [
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "x" * 200}}
+        ]
+        with ScriptedChatServer([Reply(body=json.dumps(body).encode())]) as server:
+            chat, meter = opened(server, max_tokens=100), Meter(bounds=Bounds(tokens=330))
+            with pytest.raises(BudgetSpent, match="330 tokens"):
+                for _ in range(9):
+                    await chat.complete(HELLO, meter=meter)
+        assert len(server.requests) == 3  # 10 for the prompt and 100 for the reply each
+        assert (meter.prompt_tokens, meter.completion_tokens) == (0, 0)  # and none is invented
 
     async def test_a_cancelled_call_gives_its_reservation_back(self) -> None:
         with ScriptedChatServer([Reply("late", delay=250), "next"]) as server:
@@ -135,11 +149,12 @@ class TestBounds:
 
         async def call(prompt: int, completion: int, turns: int) -> None:
             nonlocal sent
-            async with meter.reserved(meter.estimate(2 * prompt, 0, completion)):
+            estimate = meter.estimate(2 * prompt, 0, completion)
+            async with meter.reserved(estimate):
                 sent += 1
                 for _ in range(turns):
                     await asyncio.sleep(0)
-                meter.settle(prompt, completion * turns // 3)
+                meter.settle(prompt, completion * turns // 3, estimate=estimate)
                 assert meter.prompt_tokens + meter.completion_tokens <= tokens
 
         done = await asyncio.wait_for(asyncio.gather(*(call(*one) for one in calls), return_exceptions=True), 20)

@@ -52,6 +52,7 @@ def build_agent(
     settings: AgentSettings | None = None,
     until: Literal["rerank", "answer"] = "answer",
     checkpointer: Any = None,
+    stream_replies: bool = False,
 ) -> CompiledStateGraph[AgentState, None, Question, AgentState]:
     """Build the agent as a compiled LangGraph graph.
 
@@ -64,6 +65,7 @@ def build_agent(
         settings: how to work; None is `AgentSettings()`.
         until: the last step; "rerank" makes a graph that searches and does not answer.
         checkpointer: a LangGraph checkpointer, to resume and to look back.
+        stream_replies: ask the chat model for streams and tell its replies piece by piece with `stream_mode="custom"`.
 
     Returns:
         a graph; invoke it with {"question": ...}, or with filters: {"question": ..., "where": ["type=pdf"]}. Its state
@@ -78,7 +80,7 @@ def build_agent(
     corpus = open_source(store, encoder)
     chat = None if chat_model is None else as_chat_model(chat_model, concurrency=settings.concurrency)
     judge = (ChatReranker(chat) if chat else None) if reranker == "auto" else reranker
-    steps = Steps(corpus, chat, judge, settings)
+    steps = Steps(corpus, chat, judge, settings, streams=stream_replies)
     graph: StateGraph[AgentState, None, Question, AgentState] = StateGraph(
         AgentState, input_schema=Question, output_schema=AgentState
     )

@@ -22,6 +22,7 @@ from reasonir_agent.agent.state import ANEW, AgentState, pack_hits, unpack_hits
 from reasonir_agent.config import AgentSettings
 from reasonir_agent.errors import BudgetSpent, ChatError, ChatUnavailable, InputError
 from reasonir_agent.llm import ChatModel
+from reasonir_agent.llm.model import OnText
 from reasonir_agent.reranking import judge
 from reasonir_agent.rewriting import rewrite_several
 from reasonir_agent.stores.filters import parse_where
@@ -51,12 +52,14 @@ class Steps:
         chat: the model, None without one.
         reranker: scores passages, None without one.
         settings: how to work.
+        streams: whether replies are told as they come, by `Tell`.
     """
 
     corpus: PassageSource
     chat: ChatModel | None
     reranker: Reranker | None
     settings: AgentSettings
+    streams: bool = False
 
     async def begin(self, state: AgentState, tell: Tell) -> Update:
         """Check the question and its filters before anything is paid for, and forget the thread's last question."""
@@ -94,7 +97,7 @@ class Steps:
                 meter=spent.meter,
                 missing=missing,
                 evidence=evidence[:3],
-                on_text=lambda text: tell({"kind": "rewrite", "text": text}),
+                on_text=self._on_text("rewrite", tell),
             )
             texts, problems = made.texts, made.problems
             if not missing and texts and self.settings.rewrite_from_evidence:
@@ -215,7 +218,7 @@ class Steps:
             words=self.settings.rewrite_words,
             meter=spent.meter,
             evidence=[hit.passage for hit in found[:5]],
-            on_text=lambda text: tell({"kind": "rewrite", "text": text}),
+            on_text=self._on_text("rewrite", tell),
         )
         return made.texts or texts, made.problems
 
@@ -241,7 +244,7 @@ class Steps:
                 self.chat,
                 meter=spent.meter,
                 check_support=self.settings.check_support,
-                on_text=lambda text: tell({"kind": "answer", "text": text}),
+                on_text=self._on_text("answer", tell),
             )
         except ChatError as problem:
             written = await asyncio.to_thread(self._extract, question, hits)
@@ -252,6 +255,9 @@ class Steps:
                 f"none of the model's citations could be verified ({written.problems[0]}); sentences were extracted instead"
             ]
         return written, written.warnings()
+
+    def _on_text(self, kind: str, tell: Tell) -> OnText | None:
+        return (lambda text: tell({"kind": kind, "text": text})) if self.streams else None
 
     def _extract(self, question: str, hits: list[Hit]) -> Written:
         encoder = self.corpus.encoder

@@ -92,6 +92,7 @@ class Meter:
     _began: float = field(init=False, compare=False, repr=False)
     _reserved: list[Estimate] = field(default_factory=list, compare=False, repr=False)
     _waiting: list[asyncio.Future[None]] = field(default_factory=list, compare=False, repr=False)
+    _unreported: Estimate = field(default=Estimate(0, 0), compare=False, repr=False)
     _tokens_per_byte: float = field(default=_TOKENS_PER_BYTE, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -135,11 +136,24 @@ class Meter:
             self._reserved.remove(estimate)
             self._wake()
 
-    def settle(self, prompt_tokens: int, completion_tokens: int, *, characters: int = 0) -> None:
-        """Count what a server reported for one request of so many bytes."""
+    def settle(
+        self, prompt_tokens: int, completion_tokens: int, *, characters: int = 0, estimate: Estimate, reply: int = 0
+    ) -> None:
+        """Count what a server reported for one request.
+
+        Args:
+            prompt_tokens: as reported.
+            completion_tokens: likewise.
+            characters: bytes of the prompt.
+            estimate: what was reserved.
+            reply: bytes of the reply, for a server that reports nothing.
+        """
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
-        if characters > 200:  # of short prompts the server's own wrapping is most
+        if not prompt_tokens and not completion_tokens:  # the server counts nothing; the bounds must hold all the same
+            known = self._unreported
+            self._unreported = Estimate(known.prompt + estimate.prompt, known.completion + reply // 2)
+        elif characters > 200:  # of short prompts the server's own wrapping is most
             self._tokens_per_byte = max(self._tokens_per_byte, prompt_tokens / characters)
 
     def out_of_time(self) -> BudgetSpent:
@@ -148,8 +162,9 @@ class Meter:
 
     def _passed(self, estimate: Estimate, under_way: list[Estimate]) -> str | None:
         """Name of the first bound that would be passed."""
-        prompt = self.prompt_tokens + estimate.prompt + sum(one.prompt for one in under_way)
-        completion = self.completion_tokens + estimate.completion + sum(one.completion for one in under_way)
+        counted = [estimate, self._unreported, *under_way]
+        prompt = self.prompt_tokens + sum(one.prompt for one in counted)
+        completion = self.completion_tokens + sum(one.completion for one in counted)
         # calls count from the moment they are sent, so those under way are counted already
         wanted: dict[str, float] = {"calls": self.llm_calls + 1, "tokens": prompt + completion}
         if self.price is not None:

@@ -209,7 +209,8 @@ class ChatModel:
         options = _response_format(_LADDER[asked.rung], schema)
         if asked.logprobs:
             options |= {"logprobs": True, "top_logprobs": asked.logprobs}
-        async with self._gate(), meter.reserved(meter.estimate(size, len(messages), self.reply_tokens)):
+        estimate = meter.estimate(size, len(messages), self.reply_tokens)
+        async with self._gate(), meter.reserved(estimate):
             try:
                 async with asyncio.timeout(meter.seconds_left):
                     if asked.streams and on_text is not None:
@@ -222,7 +223,8 @@ class ChatModel:
                     raise meter.out_of_time() from late
                 raise
             reply = as_reply(message)
-            meter.settle(reply.prompt_tokens, reply.completion_tokens, characters=size)
+            said = len((reply.text + reply.thinking).encode(errors="replace"))
+            meter.settle(reply.prompt_tokens, reply.completion_tokens, characters=size, estimate=estimate, reply=said)
             return reply
 
     async def _streamed(self, messages: list[tuple[str, str]], options: dict[str, Any], on_text: OnText) -> Any:

@@ -50,19 +50,23 @@ class ScriptedModel:
         self.says: dict[str, Any] = {
             "rewrite": REWRITE,
             "rerank": "Score: 3",
+            "grade": '{"verdict": "answer", "missing": []}',
             "answer": answer_by("Borrowers repay"),
+            "support": supported,
             **says,
         }
         self.asked: Counter[str] = Counter()
-        self.texts: dict[str, list[str]] = {"rewrite": [], "rerank": [], "answer": []}
-        self.messages: dict[str, list[list[dict[str, Any]]]] = {"rewrite": [], "rerank": [], "answer": []}
+        self.texts: dict[str, list[str]] = {name: [] for name in self.says}
+        self.messages: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in self.says}
 
     def __call__(self, request: Mapping[str, Any]) -> str | Reply:
         system = str(request["messages"][0]["content"])
         starts = {
             "You prepare searches": "rewrite",
             "You judge how useful": "rerank",
+            "You decide how": "grade",
             "You answer a question": "answer",
+            "You check citations": "support",
         }
         step = next(name for start, name in starts.items() if system.startswith(start))
         text = str(request["messages"][1]["content"])
@@ -86,6 +90,11 @@ def answer_by(words: str, **changed: Any) -> Callable[[str], str]:
         return json.dumps(said)
 
     return answer
+
+
+def supported(text: str) -> str:
+    """Every quote supports its sentence."""
+    return json.dumps({"pairs": [{"pair": one["pair"], "supported": True} for one in json.loads(text)]})
 
 
 def drafted(answer: str, *citations: tuple[int, str], found: bool = True) -> str:

@@ -254,7 +254,7 @@ class TestTheServer:
             answer = ask(question, store=corpus, chat_model=open_chat(server))
         assert answer.rewrites == [rewrite]
         assert is_extracted(answer, texts) or answer.abstained
-        assert answer.usage.llm_calls == 8  # the rewrite, six passages, the answer: what was sent counts
+        assert answer.usage.llm_calls == 9  # the rewrite, six passages, the grading, the answer: what was sent counts
         assert answer.usage.reranker_failures == 6
         assert len(answer.warnings) == 2
         assert answer.warnings[0].startswith("the reranker is unusable")

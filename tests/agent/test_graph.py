@@ -21,8 +21,21 @@ from reasonir_agent.errors import ChatUnavailable, EncoderMismatch, InputError, 
 from reasonir_agent.testing import FakeEncoder, ScriptedChatServer
 from reasonir_agent.types import Passage
 
-STEPS = ["rewrite", "retrieve", "rerank", "answer"]
-KEYS = {"question", "rewrites", "hits", "answer", "abstained", "citations", "usage", "warnings"}
+STEPS = ["begin", "rewrite", "retrieve", "rerank", "grade", "answer", "finish"]
+SEARCHING = {
+    "question",
+    "where",
+    "round",
+    "searches",
+    "missing",
+    "verdict",
+    "rewrites",
+    "hits",
+    "usage",
+    "warnings",
+    "trace",
+}
+KEYS = SEARCHING | {"answer", "abstained", "citations"}
 
 
 def edges(graph: Any) -> set[tuple[str, str]]:
@@ -32,20 +45,16 @@ def edges(graph: Any) -> set[tuple[str, str]]:
 def test_the_edges_are_the_documented_ones(corpus: Corpus) -> None:
     graph = build_agent(store=corpus, encoder=corpus.encoder)
     path = ["__start__", *STEPS, "__end__"]
-    assert edges(graph) == set(pairwise(path))
+    assert edges(graph) == {*pairwise(path), ("grade", "rewrite")}
     drawn = re.findall(r"(\w+) --> (\w+);", graph.get_graph().draw_mermaid())
     assert set(drawn) == edges(graph)
 
 
 def test_a_searching_graph_ends_before_the_answer(corpus: Corpus, question: str) -> None:
     graph = build_agent(store=corpus, encoder=corpus.encoder, until="rerank")
-    assert edges(graph) == {
-        ("__start__", "rewrite"),
-        ("rewrite", "retrieve"),
-        ("retrieve", "rerank"),
-        ("rerank", "__end__"),
-    }
-    assert set(graph.invoke({"question": question})) == KEYS - {"answer", "abstained", "citations"}
+    path = ["__start__", "begin", "rewrite", "retrieve", "rerank", "finish", "__end__"]
+    assert edges(graph) == set(pairwise(path))
+    assert set(graph.invoke({"question": question})) == SEARCHING
 
 
 def test_the_state_is_json_and_holds_no_passage(
@@ -68,7 +77,7 @@ async def test_all_ways_of_running_give_the_same(corpus: Corpus, question: str) 
     graph = build_agent(store=corpus, encoder=corpus.encoder)
 
     def told(state: dict[str, Any]) -> Any:
-        return {name: value for name, value in state.items() if name != "usage"}
+        return {name: value for name, value in state.items() if name not in ("usage", "trace")}
 
     expected = told(await graph.ainvoke({"question": question}))
     assert expected["citations"]
@@ -86,8 +95,8 @@ async def test_updates_are_streamed_step_by_step(corpus: Corpus, model: Any, ope
     for parts in (here, there):
         assert [next(iter(part)) for part in parts] == STEPS
         assert all(len(part) == 1 for part in parts)
-        assert parts[0]["rewrite"]["rewrites"]
-        assert parts[3]["answer"]["citations"]
+        assert parts[1]["rewrite"]["rewrites"]
+        assert parts[5]["answer"]["citations"]
 
 
 async def test_messages_of_the_model_are_streamed_too(
