@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 DEMO_STORE := .reasonir/demo
 QUESTION := The steel cover of our vibrating gravel sieve has a crack that grows by a centimetre every week. The old mechanic drilled a hole exactly at the end of the crack and said that this will stop it. How can making a hole in a damaged sheet make it stronger?
 
-.PHONY: demo test fast check torture install clean
+.PHONY: demo test fast check torture langgraph-dev-check install clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/reasonir index examples/corpus --store $(DEMO_STORE)
@@ -21,6 +21,9 @@ fast: $(VENV)/.all
 torture: $(VENV)/.all
 	$(BIN)/python -m pytest -m "torture or slow" tests/durability
 
+langgraph-dev-check: .venv-langgraph/.done
+	.venv-langgraph/bin/python examples/05_langgraph_server/check.py
+
 check: $(VENV)/.all
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -31,7 +34,7 @@ check: $(VENV)/.all
 install: $(VENV)/.all
 
 clean:
-	rm -rf $(VENV) .reasonir
+	rm -rf $(VENV) .venv-langgraph .reasonir
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -44,4 +47,12 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.all: pyproject.toml constraints.txt trainer/pyproject.toml $(wildcard integrations/*/pyproject.toml) | $(VENV)/bin/python
 	@echo "installing into $(VENV) (2.5 GB with a CPU build of torch, 6 GB with the CUDA build that Linux gets by default) ..."
 	$(PIP) -e '.[all,dev]' -e ./trainer -e ./integrations/langchain-reasonir -e ./integrations/llama-index-reasonir
+	@touch $@
+
+# langgraph-cli pins versions of its own, so it gets an environment of its own, with torch alone held to ours
+.venv-langgraph/.done: pyproject.toml
+	@echo "installing langgraph dev into .venv-langgraph ..."
+	$(PYTHON) -m venv .venv-langgraph
+	grep '^torch==' constraints.txt > .venv-langgraph/torch.txt
+	.venv-langgraph/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-langgraph/torch.txt 'langgraph-cli[inmem]' -e '.[local,agent]'
 	@touch $@

@@ -16,8 +16,10 @@ from reasonir_agent._version import __version__
 if TYPE_CHECKING:
     from reasonir_agent.agent import AgentSettings as AgentSettings
     from reasonir_agent.agent import ask as ask
+    from reasonir_agent.agent import ask_async as ask_async
     from reasonir_agent.agent import build_agent as build_agent
     from reasonir_agent.agent import search as search
+    from reasonir_agent.agent import search_async as search_async
     from reasonir_agent.corpus import Corpus as Corpus
     from reasonir_agent.encoder import ReasonIREncoder as ReasonIREncoder
 
@@ -26,11 +28,23 @@ _HOMES = {
     "Corpus": "reasonir_agent.corpus",
     "ReasonIREncoder": "reasonir_agent.encoder",
     "ask": "reasonir_agent.agent",
+    "ask_async": "reasonir_agent.agent",
     "build_agent": "reasonir_agent.agent",
     "search": "reasonir_agent.agent",
+    "search_async": "reasonir_agent.agent",
 }
 
-__all__ = ["AgentSettings", "Corpus", "ReasonIREncoder", "__version__", "ask", "build_agent", "search"]
+__all__ = [
+    "AgentSettings",
+    "Corpus",
+    "ReasonIREncoder",
+    "__version__",
+    "ask",
+    "ask_async",
+    "build_agent",
+    "search",
+    "search_async",
+]
 
 
 def __getattr__(name: str) -> Any:

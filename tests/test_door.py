@@ -60,8 +60,10 @@ def test_the_public_names_are_pinned() -> None:
         "ReasonIREncoder",
         "__version__",
         "ask",
+        "ask_async",
         "build_agent",
         "search",
+        "search_async",
     ]
 
 

@@ -12,6 +12,22 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
+def run(name: str) -> str:
+    """What an example prints; a warning in it is an error."""
+    command = [sys.executable, "-W", "error", str(EXAMPLES / name)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def holds(printed: str, *parts: str) -> None:
+    """All parts, in this order."""
+    at = 0
+    for part in parts:
+        assert part in printed[at:], printed
+        at = printed.index(part, at) + len(part)
+
+
 @pytest.mark.slow
 def test_asking_a_folder_prints_both_answers_with_citations() -> None:
     done = subprocess.run(
@@ -36,3 +52,40 @@ def test_mteb_and_we_agree_on_every_figure() -> None:
     assert [name for name, _, _ in figures] == ["ndcg@10", "recall@100", "mrr"]
     assert all(ours == theirs for _, ours, theirs in figures), done.stdout
     assert 0.3 < float(figures[0][1]) < 1  # equal zeros would be equal too
+
+
+@pytest.mark.slow
+def test_a_chain_finds_what_it_missed_with_one_line_changed() -> None:
+    before, after = run("03_langchain_chain.py").split("== with ReasonIRRetriever")
+    holds(before, "10 notes in a Chroma collection", "== the chain as it was", "The passages do not say.")
+    assert "eccentric-contraction.md" not in before
+    holds(after, "eccentric-contraction.md", "dense_score", "lexical_score", "reranker_score 1.00", "final_score")
+    assert "Downhill the thighs brake" in after
+
+
+@pytest.mark.slow
+def test_an_agent_cites_from_what_its_tool_found() -> None:
+    printed = run("04_langgraph_agent.py")
+    holds(printed, "Citations:", "[1] stress-concentration.md")
+    assert "[99] no such passage, dropped" in printed
+
+
+@pytest.mark.slow
+def test_chroma_alone_and_the_way_from_another_embedder() -> None:
+    printed = run("07_chroma.py")
+    holds(printed, "our own: 12 documents; ['stress-concentration'", "its embedding function is 'openai'")
+    holds(printed, "after: vectors of 384 numbers; ['stress-concentration'", "-before-", "vectors of 1536 numbers")
+
+
+@pytest.mark.slow
+def test_the_http_server_speaks_with_the_openai_client() -> None:
+    printed = run("08_http_server.py")
+    holds(printed, "== embeddings", "== chat", "(scoring 6 passages)", "“the sharper the tip, the higher the stress”")
+    holds(printed, "payload: [", "reasonir-rerank: [('stress-concentration'", "stopped")
+
+
+@pytest.mark.slow
+def test_an_assistant_by_mcp() -> None:
+    printed = run("09_mcp.py")
+    holds(printed, "tools: search, ask, read_passage", "stress-concentration.md:", "[1] stress-concentration.md")
+    holds(printed, "read_passage: ", "no document of this store has the field 'colour'")

@@ -8,7 +8,7 @@ answering.py   an answer by a chat model, its citations checked and repaired onc
 extractive.py  an answer without a model: the best sentences, each with its citation
 abstention.py  whether anything was found at all, without a model
 citations.py   is the quote in the passage, and where
-api.py         `search` and `ask`
+api.py         `search` and `ask`, and both for asynchronous programs
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from reasonir_agent.config import AgentSettings
 
 if TYPE_CHECKING:
     from reasonir_agent.agent.api import ask as ask
+    from reasonir_agent.agent.api import ask_async as ask_async
     from reasonir_agent.agent.api import search as search
+    from reasonir_agent.agent.api import search_async as search_async
     from reasonir_agent.agent.graph import build_agent as build_agent
 
-_HOMES = {"ask": "api", "search": "api", "build_agent": "graph"}
+_HOMES = {"ask": "api", "ask_async": "api", "build_agent": "graph", "search": "api", "search_async": "api"}
 
-__all__ = ["AgentSettings", "ask", "build_agent", "search"]
+__all__ = ["AgentSettings", "ask", "ask_async", "build_agent", "search", "search_async"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,9 +18,11 @@ from reasonir_agent.cli.ask import ask
 from reasonir_agent.cli.doctor import doctor
 from reasonir_agent.cli.evaluate import evaluate
 from reasonir_agent.cli.index import index
+from reasonir_agent.cli.mcp import mcp
 from reasonir_agent.cli.reembed import reembed
 from reasonir_agent.cli.report import report
 from reasonir_agent.cli.search import search
+from reasonir_agent.cli.serve import serve
 from reasonir_agent.errors import (
     ChatUnavailable,
     EncoderError,
@@ -47,6 +49,8 @@ app.command()(ask)
 app.command()(doctor)
 app.command()(reembed)
 app.command()(report)
+app.command()(serve)
+app.command()(mcp)
 app.add_typer(evaluate, name="evaluate")
 
 

@@ -46,7 +46,7 @@ def reembed(
 
 def _collection(folder: Path, name: str, encoder: ReasonIREncoder, progress: Progress | None) -> ReembedReport:
     from reasonir_agent.corpus.reembed import reembed_collection
-    from reasonir_agent.stores.chroma_collection import Collection
+    from reasonir_agent.stores.chroma.collection import Collection
 
     staging = folder.absolute().with_name(f"{folder.absolute().name}.reembed") / f"{name}-{encoder.fingerprint.id}"
     opened = Collection(folder, name, encoder.fingerprint.id)

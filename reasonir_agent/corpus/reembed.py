@@ -23,7 +23,7 @@ from reasonir_agent.stores.vectors import Vectors
 from reasonir_agent.types import Encoder
 
 if TYPE_CHECKING:
-    from reasonir_agent.stores.chroma_collection import Collection
+    from reasonir_agent.stores.chroma.collection import Collection
 
 _AT_ONCE: Final = 2048
 
@@ -115,7 +115,7 @@ def reembed_collection(
     """
     if collection.is_replaced:
         shutil.rmtree(staging, ignore_errors=True)
-        before, now = collection.replace(encoder.fingerprint.id, ())
+        before, now = collection.replace(encoder, ())
         return ReembedReport(len(collection), 0, before, now, 0.0, ["it was done before; nothing was encoded"])
     show, report = progress or (lambda step: None), IndexReport()
     with boundary(StoreError, f"making {staging}", catch=(OSError,)):
@@ -136,7 +136,7 @@ def reembed_collection(
                         f"{next(r.id for r in records if not r.text)!r}; only texts can be encoded"
                     )
                 queue.encode({vector_key(record.text): record.text for record in records}, len(records))
-            before, now = collection.replace(encoder.fingerprint.id, _with_vectors(collection, vectors))
+            before, now = collection.replace(encoder, _with_vectors(collection, vectors))
         finally:
             database.close()
     with boundary(StoreError, f"removing {staging}", catch=(OSError,)):

@@ -3,7 +3,7 @@
 Measured on Chroma 1.5.9: a process killed inside an update can leave files that crash every process that opens them,
 or fill the disk; a cut file answers wrongly without an error. So nothing is kept in Chroma alone, and
 
-- it is written by a child process (chroma_child.py) with a limit on the size of files, never by this one;
+- it is written by a child process (chroma/child.py) with a limit on the size of files, never by this one;
 - it is updated in place under a dirty mark; a mark found later, or files that are not as they were left, means that it
   is built anew from the vectors, aside, and the manifest's one entry is the switch;
 - rows that did not change are never written again;
@@ -29,7 +29,7 @@ from reasonir_agent.stores import points
 from reasonir_agent.stores.database import Database
 
 if TYPE_CHECKING:
-    from reasonir_agent.stores.chroma import ChromaIndex
+    from reasonir_agent.stores.chroma.index import ChromaIndex
     from reasonir_agent.stores.database import Numbers
     from reasonir_agent.types import FloatMatrix
 
@@ -89,7 +89,7 @@ class ChromaUpkeep:
         with self._lock:
             state = self._state()
             if self._open is None or self._open[:2] != (state["folder"], state["generation"]):
-                from reasonir_agent.stores.chroma import ChromaIndex
+                from reasonir_agent.stores.chroma.index import ChromaIndex
 
                 self._close()
                 index = ChromaIndex(self._folder / state["folder"], fingerprint=self._fingerprint)
@@ -202,7 +202,7 @@ class ChromaUpkeep:
 def _answer(request: bytes) -> tuple[int, bytes]:
     """Exit code and output of a child process that is given a request."""
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "reasonir_agent.stores.chroma_child"],
+        [sys.executable, "-P", "-m", "reasonir_agent.stores.chroma.child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # nobody reads it, and a full pipe would stop the child

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from reasonir_agent.errors import EncoderMismatch, StoreError
-from reasonir_agent.stores import chroma
-from reasonir_agent.stores.chroma import ChromaIndex
+from reasonir_agent.stores.chroma import index as chroma
+from reasonir_agent.stores.chroma.index import ChromaIndex
 
 if TYPE_CHECKING:
     from reasonir_agent.types import FloatMatrix
@@ -108,7 +108,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from reasonir_agent.stores.chroma import ChromaIndex
+from reasonir_agent.stores.chroma.index import ChromaIndex
 
 index = ChromaIndex(Path(sys.argv[1]), fingerprint="f")
 index.add([sys.argv[2]], np.eye(8, dtype=np.float32)[int(sys.argv[3])][None])

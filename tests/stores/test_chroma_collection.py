@@ -15,8 +15,8 @@ from chromadb.config import Settings
 
 from reasonir_agent.corpus.reembed import ReembedReport, reembed_collection
 from reasonir_agent.errors import InputError, StoreError
-from reasonir_agent.stores import chroma_collection
-from reasonir_agent.stores.chroma_collection import Collection, Record
+from reasonir_agent.stores.chroma import collection as chroma_collection
+from reasonir_agent.stores.chroma.collection import Collection, Record
 from reasonir_agent.stores.database import FILE_NAME
 from reasonir_agent.testing import FakeEncoder
 

@@ -18,10 +18,11 @@ from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 
 from reasonir_agent import Corpus, ask, build_agent, search
 from reasonir_agent.errors import InputError, StoreError
-from reasonir_agent.stores import vector_store
-from reasonir_agent.stores.vector_store import UNKNOWN_SIZE, VectorStoreCorpus, as_passage
+from reasonir_agent.stores import borrowed, passage_list
+from reasonir_agent.stores.borrowed import UNKNOWN_SIZE
+from reasonir_agent.stores.vector_store import VectorStoreCorpus, as_passage
 from reasonir_agent.testing import FakeEncoder
-from reasonir_agent.types import Condition, PassageSource
+from reasonir_agent.types import Condition, Hit, Passage, PassageSource
 
 TEXTS = {
     "ducks": "Ducks lose hardly any heat through their feet. The arteries lie beside the veins and warm the cold blood.",
@@ -75,36 +76,50 @@ def filled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fill]:
         store._client.close()
 
 
-def test_passages_come_by_their_cosine_with_ids_sources_and_offsets(filled: Fill, encoder: FakeEncoder) -> None:
+def test_passages_come_with_their_cosines_ids_sources_and_offsets(filled: Fill, encoder: FakeEncoder) -> None:
     corpus = VectorStoreCorpus(filled(), encoder)
     hits = corpus.find([QUESTION], 3)
     query = encoder.encode_queries([QUESTION])[0]
     cosines = {one: float(encoder.encode_documents([text])[0] @ query) for one, text in TEXTS.items()}
-    best = sorted(cosines, key=lambda one: -cosines[one])[:3]
-    assert [hit.passage.id for hit in hits] == best
-    assert best[0] == "ducks"
+    best = [hit.passage.id for hit in hits]
+    assert len(best) == 3 and best[0] == "ducks"
     assert [hit.dense_score for hit in hits] == pytest.approx([cosines[one] for one in best], abs=1e-6)
-    assert all(hit.final_score == hit.dense_score and hit.lexical_score is None for hit in hits)
+    assert hits[0].lexical_score and hits[0].lexical_score > 0
+    assert hits[0].final_score == 1.0
     first, number = hits[0].passage, list(TEXTS).index(best[0])
     assert (first.source, first.start, first.end) == ("ducks.txt", 100 * number, 100 * number + len(TEXTS["ducks"]))
     assert first.text == TEXTS["ducks"]
 
 
-def test_the_hits_are_those_of_a_corpus_that_goes_by_meaning_alone(
-    filled: Fill, encoder: FakeEncoder, tmp_path: Path
+@pytest.mark.parametrize("rewritten", [False, True])
+@pytest.mark.parametrize("k", [2, 6])
+def test_the_hits_are_those_of_a_corpus_of_our_own(
+    filled: Fill, encoder: FakeEncoder, tmp_path: Path, k: int, rewritten: bool
 ) -> None:
     for one, text in TEXTS.items():
         (tmp_path / f"{one}.txt").write_text(text)
+    queries = [QUESTION, "heat of a roof"]
     with Corpus(tmp_path / "store", encoder, create=True) as ours:
         ours.index([tmp_path / f"{one}.txt" for one in TEXTS])
-        vectors = encoder.encode_queries([QUESTION, "heat of a roof"])
-        expected = {
-            hit.passage.text: hit.dense_score for hit in ours.find([QUESTION], 6, vectors=vectors.mean(0)[None])
-        }
-    road = VectorStoreCorpus(filled(), encoder).find([QUESTION, "heat of a roof"], 6, vectors=vectors)
-    assert {hit.passage.text: hit.dense_score for hit in road} == pytest.approx(expected, abs=1e-5)
-    scores = [hit.final_score for hit in road]
-    assert scores == sorted(scores, reverse=True)
+        expected = ours.find(queries, k, rewritten=rewritten)
+        rarity = ours.rarity(["duck", "heat", "zebra"])
+    given = [as_document(hit.passage) for hit in expected] if k == 6 else None
+    corpus = VectorStoreCorpus(filled(given), encoder)
+    road = corpus.find(queries, k, rewritten=rewritten)
+    assert [hit.passage.text for hit in road] == [hit.passage.text for hit in expected]
+    for mine, theirs in zip(road, expected, strict=True):
+        assert scores(mine) == pytest.approx(scores(theirs), abs=1e-5)
+    assert corpus.rarity(["duck", "heat", "zebra"]) == pytest.approx(rarity)
+    assert corpus.size == len(TEXTS)
+
+
+def as_document(passage: Passage) -> Document:
+    return Document(id=passage.id, page_content=passage.text, metadata={"source": passage.source})
+
+
+def scores(hit: Hit) -> tuple[float, float, float]:
+    assert hit.lexical_score is not None
+    return hit.dense_score, hit.lexical_score, hit.final_score
 
 
 def test_passages_are_had_again_by_their_ids_in_another_object_too(filled: Fill, encoder: FakeEncoder) -> None:
@@ -146,19 +161,124 @@ class TestDocumentsAsPassages:
         assert as_passage(Document(page_content="abc", metadata={"start_index": start})).start == 0
 
 
-def test_it_is_a_source_of_passages_and_knows_no_rarity_and_no_size(encoder: FakeEncoder) -> None:
-    corpus = VectorStoreCorpus(InMemoryVectorStore(FakeEmbeddings(encoder)), encoder)
-    assert isinstance(corpus, PassageSource)
-    assert corpus.rarity(["duck", "ice"]) == {"duck": 1.0, "ice": 1.0}
-    assert corpus.size == UNKNOWN_SIZE
-    assert VectorStoreCorpus(InMemoryVectorStore(FakeEmbeddings(encoder)), encoder, size=6).size == 6
-    assert corpus.find([QUESTION], 3) == []
+class Plain(VectorStore):
+    """A vector store that can do what LangChain asks for, and tells no score."""
+
+    def __init__(self, inner: VectorStore) -> None:
+        self._inner = inner
+
+    def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **_: Any) -> list[Document]:
+        return self._inner.similarity_search_by_vector(embedding, k=k)
+
+    def similarity_search(self, query: str, k: int = 4, **_: Any) -> list[Document]:
+        raise AssertionError("never asked for")
+
+    @classmethod
+    def from_texts(cls, *_: Any, **__: Any) -> Plain:
+        raise AssertionError("never asked for")
+
+
+class TestAStoreOfAnotherKind:
+    """Nothing is known of it: by meaning alone, unless its documents are given."""
+
+    def test_it_is_searched_by_meaning_alone(self, filled: Fill, encoder: FakeEncoder) -> None:
+        corpus = VectorStoreCorpus(Plain(filled()), encoder)
+        hits = corpus.find([QUESTION], 3)
+        query = encoder.encode_queries([QUESTION])[0]
+        cosines = {one: float(encoder.encode_documents([text])[0] @ query) for one, text in TEXTS.items()}
+        assert [hit.passage.id for hit in hits] == sorted(cosines, key=lambda one: -cosines[one])[:3]
+        assert all(hit.final_score == hit.dense_score and hit.lexical_score is None for hit in hits)
+        assert [hit.dense_score for hit in hits] == pytest.approx([cosines[hit.passage.id] for hit in hits], abs=1e-6)
+
+    def test_it_is_a_source_of_passages_and_knows_no_rarity_and_no_size(self, encoder: FakeEncoder) -> None:
+        store = Plain(InMemoryVectorStore(FakeEmbeddings(encoder)))
+        corpus = VectorStoreCorpus(store, encoder)
+        assert isinstance(corpus, PassageSource)
+        assert corpus.rarity(["duck", "ice"]) == {"duck": 1.0, "ice": 1.0}
+        assert corpus.size == UNKNOWN_SIZE
+        assert VectorStoreCorpus(store, encoder, size=6).size == 6
+        assert corpus.find([QUESTION], 3) == []
+
+    def test_with_its_documents_it_is_searched_as_one_that_lists_them(self, filled: Fill, encoder: FakeEncoder) -> None:
+        store = filled()
+        expected = VectorStoreCorpus(store, encoder).find([QUESTION], 6)
+        corpus = VectorStoreCorpus(Plain(store), encoder, documents=documents())
+        assert [hit.passage for hit in corpus.find([QUESTION], 6)] == [hit.passage for hit in expected]
+        assert corpus.size == 6
+        assert corpus.rarity(["duck"]) == VectorStoreCorpus(store, encoder).rarity(["duck"])
+
+    def test_documents_without_the_ids_of_the_store_are_not_found_twice(
+        self, filled: Fill, encoder: FakeEncoder
+    ) -> None:
+        given = [Document(page_content=one.page_content, metadata=one.metadata) for one in documents()]
+        hits = VectorStoreCorpus(Plain(filled()), encoder, documents=given).find([QUESTION], 10)
+        assert sorted(hit.passage.id for hit in hits) == sorted(TEXTS)
+        assert {hit.passage.id for hit in hits if hit.lexical_score} >= {"ducks", "frost"}
+
+
+def test_the_documents_of_what_was_found_keep_their_metadata(filled: Fill, encoder: FakeEncoder) -> None:
+    given = [*documents(), Document(id="more", page_content="Ducks swim.", metadata={"source": "m", "year": 2020})]
+    store = filled(given)
+    corpus = VectorStoreCorpus(store, encoder)
+    corpus.find([QUESTION], 3)
+    assert corpus.documents(["more", "ducks", "nobody"]).keys() == {"more", "ducks"}
+    assert VectorStoreCorpus(store, encoder).documents(["more"])["more"].metadata == {"source": "m", "year": 2020}
+
+
+class TestAStoreThatChanges:
+    def test_what_is_added_is_found_by_its_words(self, filled: Fill, encoder: FakeEncoder) -> None:
+        store = filled()
+        corpus = VectorStoreCorpus(store, encoder)
+        corpus.find(["xylograph"], 1)
+        store.add_documents([Document(id="new", page_content="A xylograph is a print from a block of wood.")])
+        (hit,) = corpus.find(["xylograph"], 1)
+        assert (hit.passage.id, corpus.size) == ("new", 7)
+        assert hit.lexical_score and hit.lexical_score > 0
+
+    def test_what_is_deleted_is_found_no_more(self, filled: Fill, encoder: FakeEncoder) -> None:
+        store = filled()
+        corpus = VectorStoreCorpus(store, encoder)
+        assert len(corpus.find([QUESTION], 10)) == 6
+        store.delete(["ducks"])
+        assert "ducks" not in {hit.passage.id for hit in corpus.find([QUESTION], 10)}
+
+    def test_a_text_that_was_replaced_is_not_shown(
+        self, filled: Fill, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(borrowed, "CANDIDATES", 1)  # so that only words lead to it
+        store = filled()
+        corpus = VectorStoreCorpus(store, encoder)
+        assert corpus.find(["salt yeast dough"], 1)[0].passage.id == "bread"
+        store.add_documents([Document(id="bread", page_content="Something else altogether, about trains.")])
+        texts = [hit.passage.text for hit in corpus.find(["salt yeast dough rises bakers"], 1)]
+        assert TEXTS["bread"] not in texts
+        assert corpus.find(["trains"], 1)[0].passage.text == "Something else altogether, about trains."
+
+
+def test_a_store_that_is_too_large_is_searched_by_meaning_with_a_warning(
+    filled: Fill, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passage_list, "MOST_LISTED", 5)
+    store = filled()
+    corpus = VectorStoreCorpus(store, encoder)
+    with pytest.warns(UserWarning, match="meaning alone: words are read of up to 5 passages .* it holds 6 passages"):
+        hits = corpus.find([QUESTION], 3)
+    assert [hit.lexical_score for hit in hits] == [None] * 3
+    assert len(corpus.find([QUESTION], 3)) == 3  # warned of once
+    store.delete(["bread"])
+    assert corpus.find([QUESTION], 3)[0].lexical_score
+
+
+def test_a_long_document_counts_too(filled: Fill, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passage_list, "MOST_CHARACTERS", 200)
+    with pytest.warns(UserWarning, match="searched by meaning alone"):
+        assert len(VectorStoreCorpus(filled(), encoder).find([QUESTION], 3)) == 3
 
 
 class TestWhatIsRefused:
     def test_filters(self, filled: Fill, encoder: FakeEncoder) -> None:
         corpus = VectorStoreCorpus(filled(), encoder)
-        with pytest.raises(InputError, match="filters are not offered over a LangChain vector store, got type=pdf"):
+        with pytest.raises(InputError, match=r"filters are not offered over the vector store .*, got type=pdf"):
             corpus.find([QUESTION], 3, where=(Condition("type", "=", "pdf"),))
         with pytest.raises(InputError, match="filters are not offered"):
             search(QUESTION, store=corpus, where=["type=pdf"])
@@ -184,33 +304,47 @@ class TestWhatIsRefused:
         assert caught.value.__cause__ is not None
 
     def test_a_store_that_takes_no_vectors(self, encoder: FakeEncoder) -> None:
-        class Worded(InMemoryVectorStore):
+        class Worded(Plain):
             def similarity_search_by_vector(self, *_: Any, **__: Any) -> list[Document]:
                 return VectorStore.similarity_search_by_vector(self, [0.0])
 
-            def get_by_ids(self, ids: Any, /) -> list[Document]:
-                return VectorStore.get_by_ids(self, ids)
-
-        corpus = VectorStoreCorpus(Worded(FakeEmbeddings(encoder)), encoder)
+        corpus = VectorStoreCorpus(Worded(InMemoryVectorStore(FakeEmbeddings(encoder))), encoder)
         with pytest.raises(InputError, match="the vector store Worded cannot be searched by a vector"):
             corpus.find([QUESTION], 3)
         assert corpus.passages(["a"]) == {}
 
 
-def test_vectors_of_another_encoder_are_warned_about_once(filled: Fill) -> None:
-    corpus = VectorStoreCorpus(filled(encoder=FakeEncoder("another")), FakeEncoder())
-    with pytest.warns(UserWarning, match="in another way than the encoder 'fake' .* filled with another encoder"):
-        scores = [hit.final_score for hit in corpus.find([QUESTION], 6)]
-    assert scores == sorted(scores, reverse=True)  # the encoder's order, not the store's
+@pytest.mark.parametrize("is_known", [True, False])
+def test_vectors_of_another_encoder_are_warned_about_once(filled: Fill, is_known: bool) -> None:
+    store = filled(encoder=FakeEncoder("another"))
+    corpus = VectorStoreCorpus(store if is_known else Plain(store), FakeEncoder())
+    what = "reports other cosines" if is_known else "orders passages in another way"
+    with pytest.warns(UserWarning, match=f"{what} than the encoder 'fake' .* filled with another encoder"):
+        hits = corpus.find([QUESTION], 6)
+    own = FakeEncoder()
+    cosines = own.encode_documents([hit.passage.text for hit in hits]) @ own.encode_queries([QUESTION])[0]
+    assert [hit.dense_score for hit in hits] == pytest.approx(
+        cosines.tolist(), abs=1e-6
+    )  # the encoder's, not the store's
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         corpus.find([QUESTION], 6)
 
 
+def test_cosines_that_the_store_reports_are_believed_once_they_were_compared(
+    filled: Fill, encoder: FakeEncoder
+) -> None:
+    corpus = VectorStoreCorpus(filled(), encoder)
+    encoder.encoded.clear()
+    for question in (QUESTION, "How fast does bread rise?", "What does inflation do?"):
+        corpus.find([question], 6)
+    assert len(encoder.encoded) == 5
+
+
 def test_of_the_passages_found_so_far_the_latest_are_remembered(
     encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vector_store, "_REMEMBERED", 2)
+    monkeypatch.setattr(borrowed, "_REMEMBERED", 2)
     store = InMemoryVectorStore(FakeEmbeddings(encoder))
     store.add_documents(documents())
     corpus = VectorStoreCorpus(store, encoder)

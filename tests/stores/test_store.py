@@ -19,7 +19,7 @@ import pytest
 
 from reasonir_agent.errors import EncoderMismatch, InputError, StoreError
 from reasonir_agent.stores import store as store_module
-from reasonir_agent.stores.chroma import ChromaIndex
+from reasonir_agent.stores.chroma.index import ChromaIndex
 from reasonir_agent.stores.database import Database, vector_key
 from reasonir_agent.stores.encoders import note_encoder, use_encoder
 from reasonir_agent.stores.filters import parse_where
@@ -639,7 +639,7 @@ class TestChromaForCandidates:
 WITHOUT_RIGHTS = """
 import json, os, sys
 import bm25s, chromadb  # what is imported later, the other user may not be able to read
-import reasonir_agent.stores.chroma
+import reasonir_agent.stores.chroma.index
 from reasonir_agent.stores.store import Store
 from reasonir_agent.testing import FakeEncoder
 if os.getuid() == 0:

@@ -19,7 +19,7 @@ import pytest
 
 from reasonir_agent.errors import StoreError
 from reasonir_agent.stores import upkeep
-from reasonir_agent.stores.chroma import ChromaIndex
+from reasonir_agent.stores.chroma.index import ChromaIndex
 from reasonir_agent.stores.store import Store
 from reasonir_agent.testing import FakeEncoder
 from tests.stores.conftest import TEXTS, Stores
@@ -346,7 +346,7 @@ class Interrupted(subprocess.Popen[bytes]):
 
 
 class TestTheChild:
-    """`python -m reasonir_agent.stores.chroma_child`, as a process of its own."""
+    """`python -m reasonir_agent.stores.chroma.child`, as a process of its own."""
 
     @pytest.fixture
     def request_(self, store: Store) -> dict[str, str]:
@@ -375,7 +375,7 @@ class TestTheChild:
         assert child.wait(30) == 0
         return dict(json.loads(lines[-1]))
 
-    MAIN = "from reasonir_agent.stores.chroma_child import main; main()"
+    MAIN = "from reasonir_agent.stores.chroma.child import main; main()"
 
     def test_it_fills_and_verifies(self, start: Any, request_: dict[str, str]) -> None:
         assert self.ask(start(self.MAIN), request_) == {"rows": 80}
@@ -383,9 +383,9 @@ class TestTheChild:
 
     def test_it_ends_when_its_parent_does(self, start: Any, request_: dict[str, str]) -> None:
         waiting = (
-            "import time; from reasonir_agent.stores import chroma_child\n"
-            "chroma_child._work = lambda request: (print('at work', flush=True), time.sleep(600))\n"
-            "chroma_child.main()"
+            "import time; from reasonir_agent.stores.chroma import child\n"
+            "child._work = lambda request: (print('at work', flush=True), time.sleep(600))\n"
+            "child.main()"
         )
         child = start(waiting)
         child.stdin.write(json.dumps(request_) + "\n")
@@ -400,9 +400,9 @@ class TestTheChild:
         self, start: Any, request_: dict[str, str], store: Store
     ) -> None:
         limited = (
-            "from reasonir_agent.stores import chroma_child\n"
-            "chroma_child._LEAST_LIMIT = 60_000  # Chroma's empty database has 180,000 bytes\n"
-            "chroma_child.main()"
+            "from reasonir_agent.stores.chroma import child\n"
+            "child._LEAST_LIMIT = 60_000  # Chroma's empty database has 180,000 bytes\n"
+            "child.main()"
         )
         child = start(limited)
         child.stdin.write(json.dumps({**request_}) + "\n")
@@ -416,7 +416,7 @@ class TestTheChild:
     @pytest.mark.skipif(os.name != "posix", reason="only POSIX bounds the size of a process's files")
     def test_the_limit_is_eight_times_the_vectors_and_a_gigabyte_at_least(self, start: Any) -> None:
         code = (
-            "import resource; from reasonir_agent.stores.chroma_child import _limit_files\n"
+            "import resource; from reasonir_agent.stores.chroma.child import _limit_files\n"
             "_limit_files({}); print(resource.getrlimit(resource.RLIMIT_FSIZE)[0])"
         )
         assert start(code.format(10)).communicate()[0] == "1000000000\n"
@@ -425,7 +425,7 @@ class TestTheChild:
     @pytest.mark.skipif(os.name != "posix", reason="only POSIX bounds the size of a process's files")
     def test_a_lower_limit_of_the_system_is_kept(self, start: Any) -> None:
         code = (
-            "import resource; from reasonir_agent.stores.chroma_child import _limit_files\n"
+            "import resource; from reasonir_agent.stores.chroma.child import _limit_files\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))\n"
             "_limit_files(10); print(resource.getrlimit(resource.RLIMIT_FSIZE))"
         )

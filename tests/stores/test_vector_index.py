@@ -26,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reasonir_agent.errors import InputError
-from reasonir_agent.stores.chroma import ChromaIndex
+from reasonir_agent.stores.chroma.index import ChromaIndex
 from reasonir_agent.stores.exact import ExactIndex
 from reasonir_agent.stores.filters import matches
 from reasonir_agent.stores.lance import LanceIndex

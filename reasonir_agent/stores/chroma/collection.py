@@ -2,7 +2,8 @@
 
 The new collection stands beside the old one in the same database, under a name of its own until it is complete. Then
 the old one steps aside under `NAME-before-FINGERPRINT` and the new one takes its name. Chroma has no transaction over
-two names; a run that was stopped between them is finished by the same command.
+two names; a run that was stopped between them is finished by the same command. The new one carries the encoder's
+fingerprint and our embedding function, so `open_collection` opens it and `query_texts` works.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from reasonir_agent.errors import InputError, StoreError, boundary, missing_extra
-from reasonir_agent.stores.chroma import HNSW
+from reasonir_agent.stores.chroma.embedding_function import ReasonIREmbeddingFunction
+from reasonir_agent.stores.chroma.index import FINGERPRINT, HNSW
 
 try:
     import chromadb
@@ -22,10 +24,9 @@ except ModuleNotFoundError as cause:
     raise missing_extra("agent", "reading a Chroma collection", cause) from cause
 
 if TYPE_CHECKING:
-    from reasonir_agent.types import FloatMatrix
+    from reasonir_agent.types import Encoder, FloatMatrix
 
 _BYTES_PER_REQUEST: Final = 8_000_000
-_FINGERPRINT: Final = "reasonir:fingerprint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Collection:
                 f"there is no collection {name!r} in {folder}; there are {', '.join(sorted(names)) or 'none'}"
             )
         found = self._client.get_collection(name, embedding_function=None)
-        self.is_replaced = self._old in names and (found.metadata or {}).get(_FINGERPRINT) == fingerprint
+        self.is_replaced = self._old in names and (found.metadata or {}).get(FINGERPRINT) == fingerprint
         if self._old in names and not self.is_replaced:
             self.close()
             raise InputError(
@@ -94,15 +95,15 @@ class Collection:
                 found = self._source.get(limit=at_once, offset=start, include=["documents", "metadatas"])
             yield _records(found)
 
-    def replace(self, fingerprint: str, batches: Iterable[tuple[Sequence[Record], FloatMatrix]]) -> tuple[str, str]:
+    def replace(self, encoder: Encoder, batches: Iterable[tuple[Sequence[Record], FloatMatrix]]) -> tuple[str, str]:
         """Fill the new collection, check it and switch the names; returns the old collection's name and the new one's."""
         if self.is_replaced:
             return self._old, self.name
         with boundary(StoreError, f"filling the collection {self._new!r}"):
             target = self._client.get_or_create_collection(
                 self._new,
-                embedding_function=None,
-                metadata={**_plain(self._source.metadata), _FINGERPRINT: fingerprint},
+                embedding_function=ReasonIREmbeddingFunction.from_encoder(encoder),
+                metadata={**_plain(self._source.metadata), FINGERPRINT: encoder.fingerprint.id},
                 configuration={"hnsw": dict(HNSW)},
             )
             left = set(target.get(include=[])["ids"])  # by a run that was stopped

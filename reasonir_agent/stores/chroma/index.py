@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from reasonir_agent.types import FloatMatrix
 
 HNSW: Final = {"space": "cosine", "ef_construction": 400, "max_neighbors": 64, "ef_search": 400}
+FINGERPRINT: Final = "reasonir:fingerprint"
+"""Where a collection's metadata hold the id of its encoder's fingerprint."""
+
 _COLLECTION: Final = "passages"
 _BYTES_PER_REQUEST: Final = 8_000_000
 _ROWS_PER_REQUEST: Final = 5_000
@@ -72,13 +75,13 @@ class ChromaIndex:
                 self._collection: Any = client.get_or_create_collection(
                     _COLLECTION,
                     embedding_function=None,
-                    metadata={"reasonir:fingerprint": fingerprint},
+                    metadata={FINGERPRINT: fingerprint},
                     configuration={"hnsw": dict(HNSW)},
                 )
             except BaseException:
                 self.close()
                 raise
-        stored = (self._collection.metadata or {}).get("reasonir:fingerprint")
+        stored = (self._collection.metadata or {}).get(FINGERPRINT)
         if stored != fingerprint:
             self.close()
             raise EncoderMismatch(

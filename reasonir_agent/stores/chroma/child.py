@@ -1,4 +1,4 @@
-"""The process that writes and verifies Chroma for a store: `python -m reasonir_agent.stores.chroma_child`.
+"""The process that writes and verifies Chroma for a store: `python -m reasonir_agent.stores.chroma.child`.
 
 A JSON line on stdin says what to do, the last line on stdout how it went. Chroma's own failures (a crash, a file that
 grows without end) end this process and nothing else; it ends, too, when its parent does.
@@ -48,7 +48,7 @@ def _end_with_parent() -> None:
 
 
 def _work(request: dict[str, Any]) -> dict[str, Any]:
-    from reasonir_agent.stores.chroma import ChromaIndex
+    from reasonir_agent.stores.chroma.index import ChromaIndex
 
     store, folder = Path(request["store"]), Path(request["folder"])
     database = Database(store)
