@@ -18,7 +18,6 @@ from reasonir_agent.reranking.interpolation import interpolate
 from reasonir_agent.reranking.reranker import ChatReranker
 from reasonir_agent.types import Hit, Reranker
 
-DEPTH: Final = 30
 WAVE: Final = 10
 KEEP: Final = 10
 
@@ -51,7 +50,7 @@ async def judge(
     reranker: Reranker,
     *,
     weight: float,
-    depth: int = DEPTH,
+    depth: int | None = None,
     most: int | None = None,
     meter: Meter | None = None,
     on_progress: OnProgress | None = None,
@@ -63,13 +62,14 @@ async def judge(
         hits: in the retriever's order; those with a reranker's score are not scored again.
         reranker: gives 0 to 1 for each passage, or None.
         weight: of the reranker's score, 0 to 1.
-        depth: hits of the first wave.
+        depth: hits of the first wave; None scores all.
         most: hits that are scored at most; None scores the first wave alone.
         meter: where a chat model's calls are counted and bounded.
         on_progress: told as scores come in.
     """
     if not hits:
         return Judged([], 0, True, [])
+    depth = len(hits) if depth is None else depth
     problems: list[ChatError] = []
     done = _Progress(on_progress, sum(hit.reranker_score is not None for hit in hits[:depth]))
     if isinstance(reranker, ChatReranker):  # one for each question, so that counts and reasons are this question's

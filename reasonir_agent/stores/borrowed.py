@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from reasonir_agent.errors import InputError, ReasonIRError, StoreError, boundary, redact
-from reasonir_agent.stores.fusion import background, by_evidence, by_halves, in_order
+from reasonir_agent.stores.fusion import Forms, background, by_evidence, by_halves, in_order, shares
 from reasonir_agent.stores.passage_list import Listing, PassageList
 from reasonir_agent.stores.reported_cosines import ReportedCosines
 from reasonir_agent.stores.store import CANDIDATES, LEXICAL_WEIGHT_FOREIGN
@@ -123,6 +123,7 @@ class BorrowedCorpus:
         vectors: FloatMatrix | None = None,
         where: Where = (),
         rewritten: bool = False,
+        weights: Sequence[float] | None = None,
     ) -> list[Hit]:
         """The best passages for several forms of one question, best first.
 
@@ -132,6 +133,7 @@ class BorrowedCorpus:
             vectors: their vectors, float32 [len(queries), dim], when the caller has them already.
             where: must be empty.
             rewritten: whether these are rewritten queries, which are fused by another rule.
+            weights: what each form counts, 0 or more; equal ones when None.
 
         Returns:
             up to k hits; `final_score` is the fused score, or the cosine where words are not known.
@@ -146,11 +148,12 @@ class BorrowedCorpus:
             raise InputError(f"k must be 1 or more, got {k}")
         self.check(where)
         rows = self.encoder.encode_queries(list(queries)) if vectors is None else vectors
-        query: FloatMatrix = np.asarray(rows, dtype=np.float32).mean(axis=0)
+        forms = Forms(queries, shares(weights, len(queries)))
+        query: FloatMatrix = forms.shares @ np.asarray(rows, dtype=np.float32)
         listing = self._list.current()
         nearest = self._nearest(query, k if listing is None else max(k, CANDIDATES))
         if listing is not None:
-            listing, candidates = self._candidates(queries, query, nearest, listing)
+            listing, candidates = self._candidates(forms, query, nearest, listing)
         if listing is None:
             return self._by_meaning(query, nearest)[:k]
         return self._by_both(query, candidates, listing, is_rewritten=rewritten)[:k]
@@ -197,32 +200,30 @@ class BorrowedCorpus:
         ]
 
     def _candidates(
-        self, queries: Sequence[str], query: FloatMatrix, nearest: Sequence[Found], listing: Listing
+        self, forms: Forms, query: FloatMatrix, nearest: Sequence[Found], listing: Listing
     ) -> tuple[Listing | None, _Candidates]:
         """What is found with the list; where the list is behind the index, it is read again, once."""
-        candidates = self._with_words(queries, query, nearest, listing)
+        candidates = self._with_words(forms, query, nearest, listing)
         if candidates.is_current:
             return listing, candidates
         fresh = self._list.behind(listing)
         if fresh is None or fresh is listing:
             return fresh, candidates
-        candidates = self._with_words(queries, query, nearest, fresh)
+        candidates = self._with_words(forms, query, nearest, fresh)
         if not candidates.is_current:
             self._list.did_not_help()
         return fresh, candidates
 
-    def _with_words(
-        self, queries: Sequence[str], query: FloatMatrix, nearest: Sequence[Found], listing: Listing
-    ) -> _Candidates:
+    def _with_words(self, forms: Forms, query: FloatMatrix, nearest: Sequence[Found], listing: Listing) -> _Candidates:
         """The nearest with their BM25, and the best by words."""
         listed = listing.words
-        scores, most = listed.scores(queries)
+        scores, most = listed.scores(forms)
         is_current, words, met = True, [], set()
         for passage, _ in nearest:
             place = listed.place(passage)
             if place is None or listed.passages[place].text != passage.text:
                 is_current = False
-                words.append(listed.score(queries, passage))
+                words.append(listed.score(forms, passage))
             else:
                 words.append(float(scores[place]))
             met.add(place)

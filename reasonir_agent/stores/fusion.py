@@ -119,3 +119,15 @@ def shares(weights: Sequence[float] | None, count: int) -> FloatMatrix:
         raise InputError(f"expected {count} weights of 0 or more, at least one above 0; got {list(weights)!r}")
     shared: FloatMatrix = given / given.sum()
     return shared
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """Several forms of a question and what each counts."""
+
+    texts: Sequence[str]
+    shares: FloatMatrix  # float32 [forms], adding up to 1
+
+    def weighted(self) -> list[tuple[str, float]]:
+        """(text, share) of each form."""
+        return list(zip(self.texts, self.shares.tolist(), strict=True))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reasonir_agent.stores.bm25 import Bm25
+from reasonir_agent.stores.fusion import Forms
 from reasonir_agent.stores.words import words
 
 if TYPE_CHECKING:
@@ -42,18 +43,19 @@ class ListedWords:
         place = self._by_id.get(passage.id)
         return self._by_content.get(_content(passage)) if place is None else place
 
-    def scores(self, queries: Sequence[str]) -> tuple[FloatMatrix, float]:
-        """BM25 of every passage, averaged over the queries, and the most that one could reach."""
-        weights = [self._weights(query) for query in queries]
-        found = np.zeros(len(self.passages), dtype=np.float32)
-        for one in weights:
-            found += self._bm25.scores(one) / np.float32(len(queries))
-        return found, sum(self._bm25.most(one) for one in weights) / len(queries)
+    def scores(self, forms: Forms) -> tuple[FloatMatrix, float]:
+        """BM25 of every passage, averaged over the forms by their shares, and the most that one could reach."""
+        found, most = np.zeros(len(self.passages), dtype=np.float32), 0.0
+        for text, share in forms.weighted():
+            one = self._weights(text)
+            found += self._bm25.scores(one) * np.float32(share)
+            most += self._bm25.most(one) * share
+        return found, most
 
-    def score(self, queries: Sequence[str], passage: Passage) -> float:
-        """BM25 of one passage that was not listed, averaged over the queries."""
+    def score(self, forms: Forms, passage: Passage) -> float:
+        """BM25 of one passage that was not listed, averaged over the forms by their shares."""
         held = Counter(words(passage.encoded_text))
-        return sum(self._score(self._weights(query), held) for query in queries) / len(queries)
+        return sum(self._score(self._weights(text), held) * share for text, share in forms.weighted())
 
     def rarity(self, terms: Sequence[str]) -> dict[str, float]:
         """How telling each term (a stem, see `words`) is here: log(1 + passages / (1 + passages with it)), 0 or more."""

@@ -25,7 +25,7 @@ from reasonir_agent.encoder.fingerprint import check_match
 from reasonir_agent.errors import EncoderMismatch, InputError, StoreError, boundary
 from reasonir_agent.stores.database import FILE_NAME, Database
 from reasonir_agent.stores.encoders import active_encoder, note_encoder, use_encoder
-from reasonir_agent.stores.fusion import Background, Fusion, background, by_evidence, by_halves, in_order, shares
+from reasonir_agent.stores.fusion import Background, Forms, Fusion, background, by_evidence, by_halves, in_order, shares
 from reasonir_agent.stores.lexical import LexicalIndex
 from reasonir_agent.stores.lock import WriterLock
 from reasonir_agent.stores.scan import Scan, best, positions
@@ -190,13 +190,13 @@ class Store:
             InputError: no document has a field that the filter asks for, or the weights do not fit.
             DamagedShard: vectors are not what was written.
         """
-        shared = shares(weights, len(queries))
-        query = shared[None, :] @ np.asarray(vectors, dtype=np.float32)
+        forms = Forms(queries, shares(weights, len(queries)))
+        query = forms.shares[None, :] @ np.asarray(vectors, dtype=np.float32)
         depth = max(k, CANDIDATES)
         with self._lock, self.database.snapshot():
             scan = self._scan_now()
             allowed = self._allowed(where, scan)
-            words, most_words = self._words(queries, shared, scan)
+            words, most_words = self._words(forms, scan)
             chosen, cosines = self._dense(query, depth, scan, allowed)
             chosen = np.union1d(chosen, _best_words(words, depth, allowed))
             known = self._cosines(query, chosen, scan) if cosines is None else cosines[chosen]
@@ -287,10 +287,10 @@ class Store:
         found: FloatMatrix = self._sampled[1] @ query[0]
         return found
 
-    def _words(self, queries: Sequence[str], shared: FloatMatrix, scan: Scan) -> tuple[FloatMatrix, float]:
-        """BM25 of every passage, averaged over the queries by their shares, and the most that one could reach."""
+    def _words(self, forms: Forms, scan: Scan) -> tuple[FloatMatrix, float]:
+        """BM25 of every passage, averaged over the forms by their shares, and the most that one could reach."""
         total, most = np.zeros(len(scan.numbers), dtype=np.float32), 0.0
-        for query, share in zip(queries, shared.tolist(), strict=True):
+        for query, share in forms.weighted():
             words, highest = self.lexical.scores(query, scan.numbers)
             total += words * share
             most += highest * share
