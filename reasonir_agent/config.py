@@ -12,28 +12,37 @@ from reasonir_agent.errors import InputError
 class AgentSettings:
     """How the agent works on one question.
 
+    Every bound counts for one question, retries included. A call reserves what it may cost at most before it is sent; one
+    that would pass a bound is not sent, and the question ends with the best answer that the rest of its budget gives. The
+    steps before the answer leave a part for it: three calls (half, where there are fewer than six), a fifth of the tokens,
+    the time and the money.
+
     Attributes:
         k: passages that the answer may rest on, and hits that are returned.
         rewrite: whether a chat model rewrites the question into a long reasoning query.
         rewrite_words: length that the rewrite is asked for; 48 to 1,536 words are about 64 to 2,048 tokens.
         rewrites: how many different rewrites are made, and searched with together.
-        rewrite_from_evidence: search with the first rewrite, show the best passages to the rewriter, rewrite again.
+        rewrite_from_evidence: search with the first rewrite, show the best passages to the rewriter, rewrite again; costs
+            one more call for each rewrite.
         question_weight: share of the question itself beside its rewrites in the search, 0 to 1.
-        rerank_depth: passages that a chat model scores at first.
-        rerank_most: passages that it scores at most, in waves, while a wave still changes the best ten.
+        rerank_depth: passages that a chat model scores at first, a call each.
+        rerank_most: passages that it scores at most in a round, in waves, while a wave still changes the best ten.
         rerank_weight: weight of the reranker's score in `final_score`; the rest is the retriever's cosine.
-        rounds: how often is searched at most; beyond 1 a grading step decides whether something is missing.
+        rounds: how often is searched at most. Beyond 1 a grading step decides, one call, whether something is missing;
+            each missing fact (up to three) then costs a rewrite, and what it finds is scored like the first.
         check_support: whether a further call judges that each quote supports its sentence.
-        max_calls: requests to the chat server for one question, retries included; None is no bound, here and below.
-        max_tokens: of prompts and replies together.
-        max_seconds: from the question to the answer.
-        max_money: by the two prices.
-        prompt_price: of a million tokens of prompts.
+        max_calls: requests to the chat server, retries included; None is no bound, here and below. A question with the
+            usual settings takes about 35, with a second round about 70; the default is far above and stops what runs away.
+        max_tokens: of prompts and replies together. Where a server reports none, they are estimated.
+        max_seconds: from the question to the answer; what is under way is cut off then. Time that a person takes at an
+            interrupt does not count.
+        max_money: in the currency of the two prices, which it needs.
+        prompt_price: of a million tokens of prompts; with `completion_price` the cost of a question is told.
         completion_price: of a million tokens of replies.
         concurrency: requests under way at the same time.
         answer_sentences: most sentences of an answer without a model.
-        temperature: of the chat model for rewriting and answering.
-        max_reply_tokens: bound on every reply.
+        temperature: of the chat model.
+        max_reply_tokens: bound on every reply, thinking included.
     """
 
     k: int = 8
@@ -63,6 +72,7 @@ class AgentSettings:
             "k",
             "rewrites",
             "rerank_depth",
+            "rerank_most",
             "rounds",
             "concurrency",
             "answer_sentences",
@@ -75,13 +85,10 @@ class AgentSettings:
         for name in ("max_calls", "max_tokens", "max_seconds", "max_money", "prompt_price", "completion_price"):
             value = getattr(self, name)
             _check(name, value, value is None or value >= 0, "0 or more")
-        priced = self.prompt_price is not None and self.completion_price is not None
-        _check(
-            "max_money",
-            self.max_money,
-            self.max_money is None or priced,
-            "given with prompt_price and completion_price",
-        )
+        prices = (self.prompt_price is not None) + (self.completion_price is not None)
+        _check("prompt_price", self.prompt_price, prices != 1, "given together with completion_price")
+        priced = self.max_money is None or prices == 2
+        _check("max_money", self.max_money, priced, "given together with prompt_price and completion_price")
         _check("rerank_weight", self.rerank_weight, 0 <= self.rerank_weight <= 1, "between 0 and 1")
         _check("temperature", self.temperature, self.temperature >= 0, "0 or more")
 

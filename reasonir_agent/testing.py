@@ -209,6 +209,7 @@ class _QuietServer(ThreadingHTTPServer):
     """Silent about clients that leave, and able to leave them: a kept-alive connection outlives the listening socket."""
 
     daemon_threads = True
+    request_queue_size = 128  # of 32 clients that connect at once, five would find a place
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self._open: set[socket.socket] = set()

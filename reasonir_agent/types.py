@@ -168,13 +168,24 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What `search` gives: the hits, best first, and how they were found."""
+    """What `search` gives: the hits, best first, and how they were found.
+
+    Attributes:
+        question: as the user asked it.
+        rewrites: the queries that were searched with; empty when the question itself was.
+        hits: best first.
+        usage: what it cost.
+        warnings: sentences about what was degraded.
+        trace: what each step did, in order (`AgentState.trace`), JSON-native; for showing how the result came about.
+            Not part of `as_json`.
+    """
 
     question: str
     rewrites: list[str]
     hits: list[Hit]
     usage: Usage
     warnings: list[str] = field(default_factory=list)
+    trace: list[dict[str, Any]] = field(default_factory=list, repr=False, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """The object that `reasonir search --json` prints."""

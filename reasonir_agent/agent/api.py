@@ -1,7 +1,7 @@
 """`search` and `ask`: one question, one result, with the texts in it.
 
 `search_async` and `ask_async` are the same for asynchronous programs: nothing blocks the event loop, and cancelling one
-cancels its requests to the chat model.
+cancels its requests to the chat model. Whoever wants to see the work going on gives `on_step` and `on_news`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from reasonir_agent.agent.sources import open_source
 from reasonir_agent.agent.state import unpack_hits
 from reasonir_agent.bridge import run_sync
 from reasonir_agent.config import AgentSettings
 from reasonir_agent.stores.filters import parse_where
-from reasonir_agent.types import Answer, Citation, Encoder, Hit, PassageSource, SearchResult, Usage, Where
+from reasonir_agent.types import Answer, Citation, Encoder, PassageSource, SearchResult, Usage, Where
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -26,7 +26,20 @@ if TYPE_CHECKING:
     from reasonir_agent.llm import ChatModel
 
 OnStep = Callable[[str, Mapping[str, Any]], None]
-"""Told after each step: its name ("rewrite", "retrieve", "rerank", "answer") and what it left in the `AgentState`."""
+"""Told after each step: its name ("rewrite", "retrieve", "rerank", "grade", "answer"; the first four again in each
+further round) and what it left in the `AgentState`."""
+
+OnNews = Callable[[dict[str, Any]], None]
+"""Told what happens inside the steps:
+
+    {"kind": "rewrite", "text": "..."}          the next piece of the rewritten query, as the model writes it
+    {"kind": "rerank", "done": 7, "of": 30}     passages that were scored; `of` grows with a further wave
+    {"kind": "answer", "text": "..."}           the next piece of the answer; it is a draft, nothing of it is checked yet
+
+A text of None means that what came before it is void and the text begins anew.
+"""
+
+_TOLD: Final = ("rewrite", "retrieve", "rerank", "grade", "answer")
 
 
 def search(
@@ -37,6 +50,8 @@ def search(
     chat_model: str | ChatModel | BaseChatModel | None = None,
     settings: AgentSettings | None = None,
     where: Sequence[str] = (),
+    on_step: OnStep | None = None,
+    on_news: OnNews | None = None,
 ) -> SearchResult:
     """Search a store with one question; with a chat model, rewritten and reranked.
 
@@ -48,6 +63,8 @@ def search(
         chat_model: "provider:model", a LangChain chat model, or None.
         settings: None is `AgentSettings()`.
         where: filters over the documents' metadata, for example ["type=pdf", "date>=2024"]; all must hold.
+        on_step: told after each step, from another thread; for showing progress.
+        on_news: told what happens inside the steps, from another thread; with it the model's replies are streamed.
 
     Raises:
         InputError: the question is empty, or a filter cannot be read.
@@ -59,7 +76,7 @@ def search(
     corpus = open_source(store, encoder)
     if chat_model is None:
         return _search_alone(question, corpus, settings, wanted)
-    return run_sync(_run(question, corpus, chat_model, settings, "rerank", where))
+    return run_sync(_run(question, corpus, chat_model, settings, "rerank", where, on_step, on_news))
 
 
 async def search_async(
@@ -70,14 +87,19 @@ async def search_async(
     chat_model: str | ChatModel | BaseChatModel | None = None,
     settings: AgentSettings | None = None,
     where: Sequence[str] = (),
+    on_step: OnStep | None = None,
+    on_news: OnNews | None = None,
 ) -> SearchResult:
-    """`search` for asynchronous programs; arguments and errors as there."""
+    """`search` for asynchronous programs; arguments and errors as there.
+
+    Both `on_step` and `on_news` are called on the caller's event loop.
+    """
     settings = settings or AgentSettings()
     wanted = parse_where(where)
     corpus = await asyncio.to_thread(open_source, store, encoder)
     if chat_model is None:
         return await asyncio.to_thread(_search_alone, question, corpus, settings, wanted)
-    return await _run(question, corpus, chat_model, settings, "rerank", where)
+    return await _run(question, corpus, chat_model, settings, "rerank", where, on_step, on_news)
 
 
 def ask(
@@ -88,6 +110,8 @@ def ask(
     chat_model: str | ChatModel | BaseChatModel | None = None,
     settings: AgentSettings | None = None,
     where: Sequence[str] = (),
+    on_step: OnStep | None = None,
+    on_news: OnNews | None = None,
 ) -> Answer:
     """Ask one question and get an answer with checked citations, or an abstention.
 
@@ -95,7 +119,8 @@ def ask(
     """
     parse_where(where)
     corpus = open_source(store, encoder)
-    return _answer(run_sync(_run(question, corpus, chat_model, settings or AgentSettings(), "answer", where)))
+    settings = settings or AgentSettings()
+    return _answer(run_sync(_run(question, corpus, chat_model, settings, "answer", where, on_step, on_news)))
 
 
 async def ask_async(
@@ -107,15 +132,16 @@ async def ask_async(
     settings: AgentSettings | None = None,
     where: Sequence[str] = (),
     on_step: OnStep | None = None,
+    on_news: OnNews | None = None,
 ) -> Answer:
     """`ask` for asynchronous programs; arguments and errors as there.
 
-    Args:
-        on_step: told after each step, on the caller's event loop; for showing progress.
+    Both `on_step` and `on_news` are called on the caller's event loop.
     """
     parse_where(where)
     corpus = await asyncio.to_thread(open_source, store, encoder)
-    return _answer(await _run(question, corpus, chat_model, settings or AgentSettings(), "answer", where, on_step))
+    settings = settings or AgentSettings()
+    return _answer(await _run(question, corpus, chat_model, settings, "answer", where, on_step, on_news))
 
 
 def _search_alone(question: str, corpus: PassageSource, settings: AgentSettings, where: Where) -> SearchResult:
@@ -132,23 +158,40 @@ async def _run(
     settings: AgentSettings,
     until: Literal["rerank", "answer"],
     where: Sequence[str],
-    on_step: OnStep | None = None,
+    on_step: OnStep | None,
+    on_news: OnNews | None,
 ) -> SearchResult:
     from reasonir_agent.agent.graph import build_agent
 
-    graph = build_agent(store=corpus, encoder=corpus.encoder, chat_model=chat_model, settings=settings, until=until)
+    graph = build_agent(
+        store=corpus,
+        encoder=corpus.encoder,
+        chat_model=chat_model,
+        settings=settings,
+        until=until,
+        stream_replies=on_news is not None,
+    )
     state: dict[str, Any] = {}
     parts: AsyncIterator[Any] = graph.astream(
-        {"question": question, "where": list(where)}, stream_mode=["values", "updates"]
+        {"question": question, "where": list(where)}, stream_mode=["values", "updates", "custom"]
     )
     async for kind, news in parts:
         if kind == "values":
             state = news
-        elif on_step is not None:
-            for step, update in news.items():
-                on_step(step, update)
-    hits = await asyncio.to_thread(_hits, corpus, state["hits"])
-    common = (question, state["rewrites"], hits, Usage(**state["usage"]), state["warnings"])
+        elif kind == "custom" and on_news is not None:
+            on_news(news)
+        elif kind == "updates" and on_step is not None:
+            for step in news.keys() & set(_TOLD):
+                on_step(step, news[step])
+    return await asyncio.to_thread(_result, corpus, state, until)
+
+
+def _result(corpus: PassageSource, state: Mapping[str, Any], until: Literal["rerank", "answer"]) -> SearchResult:
+    """The last state with the texts of its hits."""
+    packed = state["hits"]
+    hits = unpack_hits(packed, corpus.passages([one["id"] for one in packed]))
+    usage = Usage(**state["usage"])
+    common = (state["question"], state["rewrites"], hits, usage, state["warnings"], state["trace"])
     if until == "rerank":
         return SearchResult(*common)
     return Answer(
@@ -157,10 +200,6 @@ async def _run(
         abstained=state["abstained"],
         citations=[Citation(**one) for one in state["citations"]],
     )
-
-
-def _hits(corpus: PassageSource, packed: Sequence[Mapping[str, Any]]) -> list[Hit]:
-    return unpack_hits(packed, corpus.passages([one["id"] for one in packed]))
 
 
 def _answer(result: SearchResult) -> Answer:

@@ -1,7 +1,8 @@
 """An answer without a model: the sentences of the best hits that come closest to the question, each cited.
 
 A sentence is scored by its own cosine with the question and by the rank of its passage; neighbours of a chosen
-sentence are preferred slightly, since an explanation rarely stands in one sentence.
+sentence are preferred slightly, since an explanation rarely stands in one sentence. The citations are verbatim; the
+answer's text shows no link and no citation that the passage brought.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from reasonir_agent.agent.citations import drop_marks, marks
+from reasonir_agent.agent.harmless import harmless
 from reasonir_agent.sentences import sentence_spans
 from reasonir_agent.stores.words import words
 from reasonir_agent.types import Citation, Encoder, Hit
@@ -60,7 +63,7 @@ def extract_answer(
     citations: list[Citation] = []
     for one in chosen:
         passage = one.hit.passage
-        parts.append(f"{' '.join(one.text.split())} [{one.n}]")
+        parts.append(f"{_shown(one.text, question)} [{one.n}]")
         citations.append(
             Citation(
                 one.n,
@@ -71,7 +74,13 @@ def extract_answer(
                 one.text,
             )
         )
-    return " ".join(parts), citations
+    return harmless(" ".join(parts), question), citations
+
+
+def _shown(sentence: str, question: str) -> str:
+    """A sentence without addresses, and without numbers in brackets, which would pass for citations of other passages."""
+    plain = harmless(" ".join(sentence.split()), question)
+    return drop_marks(plain, marks(plain))
 
 
 def _candidates(question: str, vector: FloatMatrix, hits: Sequence[Hit], encoder: Encoder) -> list[_Candidate]:

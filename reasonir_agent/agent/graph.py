@@ -11,7 +11,9 @@ Every node has an asynchronous and a synchronous form, so `invoke`, `stream`, `a
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +25,7 @@ from reasonir_agent.config import AgentSettings
 from reasonir_agent.errors import missing_extra
 from reasonir_agent.llm import ChatModel, as_chat_model
 from reasonir_agent.reranking import ChatReranker
+from reasonir_agent.spans import span
 from reasonir_agent.types import Encoder, PassageSource, Reranker
 
 try:
@@ -102,8 +105,9 @@ def _next_step(state: AgentState) -> Literal["rewrite", "answer"]:
 def _both_ways(name: str, step: Callable[[AgentState, Tell], Awaitable[Update]]) -> RunnableLambda[AgentState, Update]:
     async def run(state: AgentState) -> Update:
         write, loop = get_stream_writer(), asyncio.get_running_loop()
-        # a model's pieces come from the thread of its connections
-        return await step(state, _teller(loop, write))
+        with span("step", step=name):
+            # a model's pieces come from the thread of its connections
+            return await step(state, _teller(loop, write))
 
     def run_here(state: AgentState) -> Update:
         return run_sync(run(state))
@@ -112,7 +116,13 @@ def _both_ways(name: str, step: Callable[[AgentState, Tell], Awaitable[Update]])
 
 
 def _teller(loop: asyncio.AbstractEventLoop, write: Callable[[Any], None]) -> Tell:
+    home = threading.get_ident()
+
     def tell(news: dict[str, Any]) -> None:
-        loop.call_soon_threadsafe(write, news)
+        if threading.get_ident() == home:
+            write(news)
+        else:
+            with suppress(RuntimeError):  # the loop has ended: nobody watches any more
+                loop.call_soon_threadsafe(write, news)
 
     return tell

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from reasonir_agent.agent.abstention import weigh
 from reasonir_agent.agent.answering import Written, write_answer
 from reasonir_agent.agent.extractive import extract_answer
 from reasonir_agent.agent.gathering import gather_hits
 from reasonir_agent.agent.grading import grade
+from reasonir_agent.agent.harmless import harmless
 from reasonir_agent.agent.spending import Spending, spending
 from reasonir_agent.agent.state import ANEW, AgentState, pack_hits, unpack_hits
 from reasonir_agent.config import AgentSettings
@@ -36,6 +37,12 @@ Tell = Callable[[dict[str, Any]], None]
 NOT_FOUND = "The corpus does not seem to hold an answer to this question."
 NO_ANSWER = "no answer could be had from the model"
 """How the warning begins when sentences were extracted although there is a model."""
+
+_LONGEST_SHOWN: Final = 300
+"""Characters of a rewritten query in an abstention."""
+
+_SHOWN: Final = 5
+"""Passages that a rewriter sees."""
 
 NO_MODEL = (
     "no chat model: the answer is made of sentences from the passages; with --llm provider:model the question is "
@@ -78,15 +85,17 @@ class Steps:
             "usage": {ANEW: True},
             "warnings": ANEW,
             "trace": ANEW,
+            "estimates": {},
         }
 
     async def rewrite(self, state: AgentState, tell: Tell) -> Update:
         """Turn the question, or what is missing, into long reasoning queries; without a model, search as asked."""
-        number = state.get("round", 0) + 1
-        spent = spending(self.settings, state.get("usage") or {})
+        number, missing = state["round"] + 1, state["missing"]
+        spent = self._spending(state)
         if self.chat is None or not self.settings.rewrite:
-            return self._update(state, "rewrite", spent, {"round": number, "searches": [[state["question"]]]})
-        missing = state.get("missing") or []
+            searches = [[one] for one in missing or [state["question"]]]
+            update = {"round": number, "searches": searches, "rewrites": []}
+            return self._update(state, "rewrite", spent, update, missing=missing)
         evidence = [hit.passage for hit in await self._hits(state)] if missing else []
         try:
             made = await rewrite_several(
@@ -96,17 +105,18 @@ class Steps:
                 words=self.settings.rewrite_words,
                 meter=spent.meter,
                 missing=missing,
-                evidence=evidence[:3],
+                evidence=evidence[:_SHOWN],
                 on_text=self._on_text("rewrite", tell),
             )
             texts, problems = made.texts, made.problems
             if not missing and texts and self.settings.rewrite_from_evidence:
                 texts, more = await self._again_from_evidence(state, texts, spent, tell)
                 problems = [*problems, *more]
-        except ChatUnavailable:
-            if number == 1:
+        except ChatUnavailable as gone:
+            if spent.before.get("llm_calls"):
+                texts, problems = [], [gone]
+            else:  # before any work
                 raise
-            texts, problems = [], [ChatError("the chat server cannot be reached any more")]
         # each missing fact is a search of its own; several rewrites of one question are searched together
         searches = [[text] for text in texts] if missing else [texts] if texts else []
         warnings = _rewrite_warnings(problems, bool(texts), number)
@@ -117,7 +127,7 @@ class Steps:
             {
                 "round": number,
                 "searches": searches or ([[state["question"]]] if number == 1 else []),
-                "rewrites": [*state.get("rewrites", []), *texts],
+                "rewrites": [*state["rewrites"], *texts],
                 "warnings": warnings,
             },
             rewrites=texts,
@@ -126,16 +136,15 @@ class Steps:
 
     async def retrieve(self, state: AgentState, tell: Tell) -> Update:
         """Find candidates by meaning and by words; several searches run at the same time."""
-        spent = spending(self.settings, state.get("usage") or {})
+        spent = self._spending(state)
         before = await self._hits(state)
         found = await self._find(state, state["searches"])
-        depth = max(self.settings.k, self.settings.rerank_most if self.reranker else 0)
-        hits = gather_hits(before, found, depth)
+        hits = gather_hits(before, found, self._depth())
         return self._update(state, "retrieve", spent, {"hits": pack_hits(hits)}, ranks=_ranks(hits))
 
     async def rerank(self, state: AgentState, tell: Tell) -> Update:
         """Score the candidates against the original question and interpolate."""
-        spent = spending(self.settings, state.get("usage") or {})
+        spent = self._spending(state)
         hits = await self._hits(state)
         if self.reranker is None or not hits:
             return self._update(state, "rerank", spent, {"hits": pack_hits(hits)})
@@ -160,21 +169,20 @@ class Steps:
 
     async def grade(self, state: AgentState, tell: Tell) -> Update:
         """Decide whether to answer, to search again, or to give up; the last round answers without asking."""
-        spent = spending(self.settings, state.get("usage") or {})
+        spent = self._spending(state)
         hits = (await self._hits(state))[: self.settings.k]
-        if self.chat is None or not hits or state["round"] >= self.settings.rounds:
+        # without searches nothing is new: what was missing could not be searched for
+        if self.chat is None or not hits or not state["searches"] or state["round"] >= self.settings.rounds:
             return self._update(state, "grade", spent, {"verdict": "answer", "missing": []})
         try:
             graded = await grade(state["question"], [hit.passage for hit in hits], self.chat, meter=spent.meter)
         except ChatError as problem:
             warnings = [f"what was found could not be graded ({problem}); it was answered with"]
             return self._update(state, "grade", spent, {"verdict": "answer", "missing": [], "warnings": warnings})
-        missing = graded.facts()
+        missing = graded.facts() if graded.verdict != "answer" else []
         verdict = "answer" if graded.verdict == "search" and not missing else graded.verdict
-        missing = missing if verdict == "search" else []
-        return self._update(
-            state, "grade", spent, {"verdict": verdict, "missing": missing}, verdict=verdict, missing=missing
-        )
+        update = {"verdict": verdict, "missing": missing if verdict == "search" else []}
+        return self._update(state, "grade", spent, update, verdict=verdict, missing=missing)
 
     async def finish(self, state: AgentState, tell: Tell) -> Update:
         """Keep the best k and forget the filter: a checkpointer would hand it to the thread's next question."""
@@ -182,7 +190,7 @@ class Steps:
 
     async def answer(self, state: AgentState, tell: Tell) -> Update:
         """Answer from the hits, with a model or by extraction, or abstain."""
-        spent = spending(self.settings, state.get("usage") or {}, for_answer=True)
+        spent = self._spending(state, for_answer=True)
         hits = (await self._hits(state))[: self.settings.k]
         warnings: list[str] = []
         if self.chat is None:
@@ -211,20 +219,26 @@ class Steps:
         """Search with the first rewrites, show the best passages to the rewriter, rewrite again."""
         assert self.chat is not None
         (found,) = await self._find(state, [texts])
-        made = await rewrite_several(
-            state["question"],
-            self.chat,
-            count=self.settings.rewrites,
-            words=self.settings.rewrite_words,
-            meter=spent.meter,
-            evidence=[hit.passage for hit in found[:5]],
-            on_text=self._on_text("rewrite", tell),
-        )
+        on_text = self._on_text("rewrite", tell)
+        if on_text is not None:
+            on_text(None)  # the second text takes the first one's place
+        try:
+            made = await rewrite_several(
+                state["question"],
+                self.chat,
+                count=self.settings.rewrites,
+                words=self.settings.rewrite_words,
+                meter=spent.meter,
+                evidence=[hit.passage for hit in found[:_SHOWN]],
+                on_text=on_text,
+            )
+        except ChatUnavailable as gone:
+            return texts, [gone]
         return made.texts or texts, made.problems
 
     async def _find(self, state: AgentState, searches: Sequence[Sequence[str]]) -> list[list[Hit]]:
         where = parse_where(state.get("where") or ())
-        depth = max(self.settings.k, self.settings.rerank_most if self.reranker else 0)
+        depth = self._depth()
 
         def one(forms: Sequence[str]) -> list[Hit]:
             is_rewritten = list(forms) != [state["question"]]
@@ -256,6 +270,19 @@ class Steps:
             ]
         return written, written.warnings()
 
+    def _depth(self) -> int:
+        """Hits of one search."""
+        return max(self.settings.k, self.settings.rerank_most if self.reranker else 0)
+
+    def _spending(self, state: AgentState, *, for_answer: bool = False) -> Spending:
+        return spending(
+            self.settings,
+            state.get("usage") or {},
+            price=None if self.chat is None else self.chat.price,
+            carried=state.get("estimates"),
+            for_answer=for_answer,
+        )
+
     def _on_text(self, kind: str, tell: Tell) -> OnText | None:
         return (lambda text: tell({"kind": kind, "text": text})) if self.streams else None
 
@@ -276,8 +303,9 @@ class Steps:
         """The update with what the step cost and its line in the trace."""
         number = update.get("round", state.get("round", 0))
         usage = spent.usage()
-        line = {"step": step, "round": number, "seconds": usage["seconds"], "calls": usage["llm_calls"], **noted}
-        return {**update, "usage": usage, "trace": [line]}
+        cost = {name: usage[name] for name in ("seconds", "prompt_tokens", "completion_tokens", "cost")}
+        line = {"step": step, "round": number, "calls": usage["llm_calls"], **cost, **noted}
+        return {**update, "usage": usage, "trace": [line], "estimates": spent.meter.carried()}
 
 
 def _rewrite_warnings(problems: Sequence[ChatError], any_text: bool, number: int) -> list[str]:
@@ -292,9 +320,15 @@ def _rewrite_warnings(problems: Sequence[ChatError], any_text: bool, number: int
 
 
 def _looked_for(state: AgentState) -> str:
-    """An abstention says what was looked for."""
-    facts = [one for line in state.get("trace", []) for one in line.get("missing", ())]
-    return f"{NOT_FOUND} Looked for: {'; '.join(dict.fromkeys(facts))}" if facts else NOT_FOUND
+    """An abstention says what was looked for: the missing facts, else the beginning of what was searched with."""
+    facts = [one for line in state["trace"] for one in line.get("missing", ())]
+    looked = "; ".join(dict.fromkeys(facts)) or _shortened(next(iter(state["rewrites"]), state["question"]))
+    return harmless(f"{NOT_FOUND} Looked for: {looked}", state["question"])  # a model that read passages wrote it
+
+
+def _shortened(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= _LONGEST_SHOWN else f"{words[:_LONGEST_SHOWN]}…"
 
 
 def _ranks(hits: Sequence[Hit]) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """What one question may cost, carried from step to step through the graph's state.
 
 Each step makes a meter that knows what was spent before it, and leaves what it spent itself. Steps before the answer
-hold a part of the budget back, so that a question whose budget ends early still gets its answer written.
+hold a part of the budget back, so that a question whose budget ends early still gets its answer written. Time is that of
+the steps: while a thread waits for a person, or lies on the disk after a crash, none is spent.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ class Spending:
     _began: float = field(default_factory=time.perf_counter)
 
     def usage(self) -> dict[str, Any]:
-        """What this step cost, for the state."""
+        """What this step cost, for the state; the cost is None without a price, or where a server reports no tokens."""
         calls, prompt, completion = (
             self.before.get(name, 0) for name in ("llm_calls", "prompt_tokens", "completion_tokens")
         )
-        price = self.meter.price
+        price = None if self.meter.silent else self.meter.price
         spent = (self.meter.prompt_tokens - prompt, self.meter.completion_tokens - completion)
         return {
             "llm_calls": self.meter.llm_calls - calls,
@@ -65,12 +66,21 @@ class Spending:
         return time.perf_counter() - self._began
 
 
-def spending(settings: AgentSettings, usage: Mapping[str, Any], *, for_answer: bool = False) -> Spending:
+def spending(
+    settings: AgentSettings,
+    usage: Mapping[str, Any],
+    *,
+    price: Price | None = None,
+    carried: Mapping[str, float] | None = None,
+    for_answer: bool = False,
+) -> Spending:
     """Begin a step.
 
     Args:
         settings: hold the bounds and the prices.
         usage: what the question cost so far, as the state keeps it.
+        price: of the model, where the settings give none.
+        carried: what the last step's meter knew beside.
         for_answer: whether the step may use all that is left.
     """
     bounds = Bounds(
@@ -82,8 +92,9 @@ def spending(settings: AgentSettings, usage: Mapping[str, Any], *, for_answer: b
         completion_tokens=int(usage.get("completion_tokens", 0)),
         bounds=bounds,
         held_back=Bounds() if for_answer else _held_back(bounds),
-        price=price_of(settings),
+        price=price_of(settings) or price,
         spent_before=float(usage.get("seconds", 0.0)),
+        before=carried,
     )
     return Spending(meter, dict(usage))
 
@@ -93,7 +104,7 @@ def _held_back(bounds: Bounds) -> Bounds:
         return None if value is None else value * _HELD_SHARE
 
     return Bounds(
-        calls=None if bounds.calls is None else min(_HELD_CALLS, bounds.calls // 2),
+        calls=None if bounds.calls is None else min(_HELD_CALLS, (bounds.calls + 1) // 2),
         tokens=None if bounds.tokens is None else int(bounds.tokens * _HELD_SHARE),
         seconds=share(bounds.seconds),
         money=share(bounds.money),

@@ -18,12 +18,14 @@ ANEW: Final = "anew"
 
 
 def add_usage(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
-    """Join what two steps cost; `{"anew": ...}` begins a new question."""
+    """Join what two steps cost; `{"anew": ...}` begins a new question. A cost that is partly unknown is unknown."""
     if ANEW in right:
         return {}
     total = {name: left.get(name, 0) + right.get(name, 0) for name in _SUMMED}
-    costs = [usage["cost"] for usage in (left, right) if usage.get("cost") is not None]
-    return {**total, "cost": sum(costs) if costs else None}
+    parts = [usage for usage in (left, right) if usage.get("llm_calls") or usage.get("cost") is not None]
+    costs = [usage.get("cost") for usage in parts]
+    known = [cost for cost in costs if cost is not None]
+    return {**total, "cost": sum(known) if known and len(known) == len(costs) else None}
 
 
 def add_items(left: list[Any], right: list[Any] | str) -> list[Any]:
@@ -36,7 +38,8 @@ class Question(TypedDict):
 
     Attributes:
         question: as the user asked it.
-        where: filters as the user writes them, for example ["type=pdf", "date>=2024"].
+        where: filters as the user writes them, for example ["type=pdf", "date>=2024"]. On a thread whose last run was
+            broken off, give [] for none: that run's filters are still there.
     """
 
     question: str
@@ -60,7 +63,10 @@ class AgentState(TypedDict, total=False):
         citations: [{n, id, source, start, end, quote, verified}].
         usage: calls, tokens, seconds, failures.
         warnings: sentences for the user about what was degraded.
-        trace: what each step did, in order: {step, round, seconds, calls, ...}.
+        trace: what each step did, in order: {step, round, seconds, calls, prompt_tokens, completion_tokens, cost}, and
+            of "rewrite" {rewrites, missing}, of "retrieve" and "rerank" {ranks: [{id, dense, reranker, final}]}, of
+            "grade" {verdict, missing}, of "answer" {abstained}.
+        estimates: what the bounds count beside `usage`, see `Meter.carried`.
     """
 
     question: str
@@ -77,6 +83,7 @@ class AgentState(TypedDict, total=False):
     usage: Annotated[dict[str, Any], add_usage]
     warnings: Annotated[list[str], add_items]
     trace: Annotated[list[dict[str, Any]], add_items]
+    estimates: dict[str, float]
 
 
 def pack_hits(hits: Sequence[Hit]) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ import typer
 from reasonir_agent._version import __version__
 from reasonir_agent.cli import screen
 from reasonir_agent.cli.ask import ask
+from reasonir_agent.cli.chat import chat
+from reasonir_agent.cli.check_model import check_model
 from reasonir_agent.cli.doctor import doctor
 from reasonir_agent.cli.evaluate import evaluate
 from reasonir_agent.cli.index import index
@@ -46,6 +48,8 @@ app = typer.Typer(
 app.command()(index)
 app.command()(search)
 app.command()(ask)
+app.command()(chat)
+app.command("check-model")(check_model)
 app.command()(doctor)
 app.command()(reembed)
 app.command()(report)

@@ -25,13 +25,17 @@ if TYPE_CHECKING:
     from reasonir_agent.corpus.reembed import ReembedReport
     from reasonir_agent.corpus.report import IndexReport, Step
     from reasonir_agent.corpus.report import Progress as Report
-    from reasonir_agent.types import Answer, Citation, SearchResult
+    from reasonir_agent.types import Answer, Citation, SearchResult, Usage
 
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _PREVIEW: Final = 240
 _INDENT: Final = (0, 0, 0, 4)
+_VERIFIED: Final = {
+    "supported": ("  supported", "green"),
+    "unsupported": ("  does not support its sentence", "yellow"),
+}
 
 
 def clean(text: str) -> str:
@@ -46,9 +50,14 @@ def print_json(value: Mapping[str, Any]) -> None:
     sys.stdout.write(text.translate(escaped) + "\n")
 
 
+def print_result_json(result: SearchResult) -> None:
+    """A result as the one object on stdout."""
+    print_json(result.as_json())
+
+
 def note(text: str, *, style: str = "yellow") -> None:
     """A line for the user on stderr."""
-    err.print(Text(clean(text), style=style))
+    err.print(Text(clean(text), style=style), soft_wrap=not err.is_terminal)
 
 
 def notes(lines: Sequence[str]) -> None:
@@ -158,6 +167,8 @@ def print_hits(result: SearchResult) -> None:
         shortened = preview[:_PREVIEW] + ("…" if len(preview) > _PREVIEW else "")
         out.print(Padding(Text(shortened), _INDENT, expand=False))
     notes(result.warnings)
+    if result.usage.llm_calls:
+        print_cost(result.usage)
 
 
 def print_answer(result: Answer) -> None:
@@ -178,12 +189,18 @@ def print_answer(result: Answer) -> None:
         out.print(Text("closest passages:", style="dim"))
         for hit in result.hits[:3]:
             out.print(Text(f"  {clean(hit.passage.source)}  cosine {hit.dense_score:.3f}", style="dim"))
-    usage = result.usage
+    notes(result.warnings)
+    print_cost(result.usage)
+
+
+def print_cost(usage: Usage) -> None:
+    """What a question cost: time, and with a model calls, tokens and, when prices are known, money."""
     parts = [f"{usage.seconds:.1f} s"]
     if usage.llm_calls:
-        parts.append(f"{usage.llm_calls} model calls, {usage.prompt_tokens} + {usage.completion_tokens} tokens")
+        parts.append(f"{usage.llm_calls} model calls, {usage.prompt_tokens:,} + {usage.completion_tokens:,} tokens")
+    if usage.cost is not None:
+        parts.append(f"cost {usage.cost:.4f}")
     out.print(Text(" · ".join(parts), style="dim"))
-    notes(result.warnings)
 
 
 def _citation_line(citation: Citation) -> Text:
@@ -192,6 +209,7 @@ def _citation_line(citation: Citation) -> Text:
         (f"[{citation.n}] ", "bold"),
         (f"{clean(citation.source)}:{citation.start}-{citation.end}", "cyan"),
         f"  “{quote}”",
+        _VERIFIED.get(citation.verified, ""),
     )
 
 

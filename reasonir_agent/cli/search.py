@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from reasonir_agent.cli import screen
-from reasonir_agent.cli.options import EncoderOption, JsonOption, KOption, LlmOption, StoreOption, WhereOption
+from reasonir_agent.cli.options import (
+    EncoderOption,
+    JsonOption,
+    KOption,
+    LlmOption,
+    MaxCallsOption,
+    MaxSecondsOption,
+    StoreOption,
+    TraceOption,
+    WhereOption,
+    bounded,
+)
 from reasonir_agent.cli.settings import choose
 
 
@@ -18,14 +29,16 @@ def search(
     llm: LlmOption = None,
     k: KOption = None,
     where: WhereOption = None,
+    max_calls: MaxCallsOption = None,
+    max_seconds: MaxSecondsOption = None,
+    trace: TraceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the passages that help with a question; with --llm, rewritten and reranked."""
     from reasonir_agent.agent.api import search as run
+    from reasonir_agent.cli.working import work_on
 
     choices = choose(store=store, encoder=encoder, llm=llm, k=k)
-    with screen.python_warnings(), choices.open_corpus() as corpus:
-        result = run(
-            question, store=corpus, chat_model=choices.open_chat_model(), settings=choices.agent, where=where or ()
-        )
-    screen.print_json(result.as_json()) if as_json else screen.print_hits(result)
+    settings = bounded(choices.agent, max_calls=max_calls, max_seconds=max_seconds)
+    show = screen.print_result_json if as_json else screen.print_hits
+    work_on(question, run, choices, settings, where=where or (), trace=trace, show=show)

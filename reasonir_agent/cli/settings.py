@@ -11,7 +11,8 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
 from reasonir_agent.config import AgentSettings
 from reasonir_agent.errors import InputError
@@ -32,6 +33,8 @@ _KEYS: Final[dict[str, tuple[type, str]]] = {
     "exact_mb": (int, "a whole number"),
     "agent": (dict, "a table"),
 }
+
+_KINDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +162,12 @@ def _agent(values: Mapping[str, Any]) -> AgentSettings:
     unknown = sorted(set(values) - set(AgentSettings.names()))
     if unknown:
         raise InputError(f"unknown agent setting {unknown[0]!r}; known are {', '.join(AgentSettings.names())}")
-    usual = AgentSettings()
+    kinds = get_type_hints(AgentSettings)
     for name, value in values.items():
-        kind = type(getattr(usual, name))
-        fits = isinstance(value, (int, float) if kind is float else kind) and (
-            kind is bool or not isinstance(value, bool)
-        )
-        if not fits:
-            raise InputError(f"the agent setting {name} must be of the kind of {getattr(usual, name)!r}, got {value!r}")
+        kind = next(one for one in (get_args(kinds[name]) or (kinds[name],)) if one is not NoneType)
+        takes = (int, float) if kind is float else (kind,)
+        if type(value) not in takes:  # and not isinstance: True is no number here
+            raise InputError(f"the agent setting {name} must be {_KINDS[kind]}, got {value!r}")
     return AgentSettings(**values)
 
 

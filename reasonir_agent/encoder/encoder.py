@@ -29,6 +29,7 @@ from reasonir_agent.encoder.template import prefix, task_instruction
 from reasonir_agent.encoder.tokens import TextTokenizer, Tokens, well_formed
 from reasonir_agent.encoder.windows import RULE, cut, weights, windows
 from reasonir_agent.errors import InputError
+from reasonir_agent.spans import span
 
 if TYPE_CHECKING:
     from reasonir_agent.types import FloatMatrix
@@ -218,7 +219,7 @@ class ReasonIREncoder:
                 places.setdefault(well_formed(text), []).append(number)
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         distinct = list(places)
-        with self._lock:
+        with self._lock, span("encode", model=self.name, query=is_query, texts=len(distinct)):
             found = self._encode_distinct(distinct, text_prefix, is_query=is_query)
         for text, vector in zip(distinct, found, strict=True):
             vectors[places[text]] = vector

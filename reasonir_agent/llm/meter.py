@@ -5,17 +5,19 @@ cannot overspend it. A call that would fit once others have settled waits for th
 `BudgetSpent`, which names the bound. A retry is a call like any other.
 
 Estimates are on the safe side: a token for two bytes of the prompt, more once a server has counted more, and the whole
-length that the reply is allowed. A server that ignores the allowed length can pass the bound of tokens or money by that
-one reply; the next call is refused.
+length that the reply is allowed. A server that ignores the allowed length can pass the bound of tokens or money by the
+replies under way; the next call is refused. Where no server says what a call took (no usage in the reply, a time-out, a
+connection that broke), the bounds count the estimate; the tokens and the cost that are shown stay those that were
+reported. `carried` is what a later meter of the same question must know of that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Final
 
 from reasonir_agent.errors import BudgetSpent, InputError
@@ -79,6 +81,8 @@ class Meter:
         held_back: what of the bounds is kept for a later step (the answer).
         price: of the model; None where nobody said.
         spent_before: seconds that the question took before this meter began.
+        silent: replies of servers that reported no tokens.
+        before: what an earlier meter of the same question `carried`.
     """
 
     llm_calls: int = 0
@@ -88,22 +92,39 @@ class Meter:
     held_back: Bounds = field(default_factory=Bounds, compare=False)
     price: Price | None = field(default=None, compare=False)
     spent_before: float = field(default=0.0, compare=False)
+    silent: int = field(default=0, compare=False)
     clock: Callable[[], float] = field(default=time.monotonic, compare=False, repr=False)
+    before: InitVar[Mapping[str, float] | None] = None
     _began: float = field(init=False, compare=False, repr=False)
     _reserved: list[Estimate] = field(default_factory=list, compare=False, repr=False)
     _waiting: list[asyncio.Future[None]] = field(default_factory=list, compare=False, repr=False)
     _unreported: Estimate = field(default=Estimate(0, 0), compare=False, repr=False)
     _tokens_per_byte: float = field(default=_TOKENS_PER_BYTE, compare=False, repr=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, before: Mapping[str, float] | None) -> None:
         if self.bounds.money is not None and self.price is None:
             raise InputError("a bound on money needs the model's price; give both, or a bound on tokens")
         self._began = self.clock()
+        if before:
+            self._unreported = Estimate(int(before["prompt_tokens"]), int(before["completion_tokens"]))
+            self._tokens_per_byte = float(before["tokens_per_byte"])
+            self.silent = int(before["silent"])
 
     @property
     def cost(self) -> float | None:
-        """Money spent; None without a price."""
-        return None if self.price is None else self.price.of(self.prompt_tokens, self.completion_tokens)
+        """Money spent; None without a price, or where a server did not report its tokens."""
+        if self.price is None or self.silent:
+            return None
+        return self.price.of(self.prompt_tokens, self.completion_tokens)
+
+    def carried(self) -> dict[str, float]:
+        """What a later meter of the same question must know beside the tokens that were reported, JSON-native."""
+        return {
+            "prompt_tokens": self._unreported.prompt,
+            "completion_tokens": self._unreported.completion,
+            "silent": self.silent,
+            "tokens_per_byte": self._tokens_per_byte,
+        }
 
     @property
     def seconds_left(self) -> float | None:
@@ -151,10 +172,15 @@ class Meter:
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
         if not prompt_tokens and not completion_tokens:  # the server counts nothing; the bounds must hold all the same
-            known = self._unreported
-            self._unreported = Estimate(known.prompt + estimate.prompt, known.completion + reply // 2)
+            self.silent += 1
+            self.lost(Estimate(estimate.prompt, reply // 2))
         elif characters > 200:  # of short prompts the server's own wrapping is most
             self._tokens_per_byte = max(self._tokens_per_byte, prompt_tokens / characters)
+
+    def lost(self, estimate: Estimate) -> None:
+        """Count for the bounds what a request may have cost that nobody will report."""
+        known = self._unreported
+        self._unreported = Estimate(known.prompt + estimate.prompt, known.completion + estimate.completion)
 
     def out_of_time(self) -> BudgetSpent:
         """The error of a call that was stopped at the bound on time."""

@@ -17,8 +17,15 @@ from pydantic import BaseModel
 
 from reasonir_agent.bridge import on_our_loop
 from reasonir_agent.errors import ChatError, UnreadableReply
-from reasonir_agent.llm.failures import asked_to_wait, is_passing, refuses_option, translated
-from reasonir_agent.llm.meter import Meter, Price
+from reasonir_agent.llm.failures import (
+    BrokeOff,
+    asked_to_wait,
+    is_passing,
+    may_have_cost,
+    refuses_option,
+    translated,
+)
+from reasonir_agent.llm.meter import Estimate, Meter, Price
 from reasonir_agent.llm.replies import Parsed, Reply, Visible, as_reply, as_text, read_json
 
 ATTEMPTS: Final = 2
@@ -29,6 +36,9 @@ DEFAULT_REPLY_TOKENS: Final = 2048
 
 LONGEST_WAIT: Final = 60.0
 """Seconds. A server that asks for more before the next attempt is not waited for."""
+
+LONGEST_STREAM: Final = 500_000
+"""Characters, thinking included. A stream that goes on beyond is taken for endless: far more than any model may say."""
 
 _LADDER: Final = ("json_schema", "json_object", "plain")
 OnText = Callable[[str | None], None]
@@ -90,6 +100,7 @@ class ChatModel:
         reply_tokens: the longest reply, for the budget.
         price: of a million tokens.
         tells_ends: whether the server says why a reply ended; a stream without it has broken off.
+        secrets: keys that the model sends; no message shows them.
         pause: waits between attempts.
     """
 
@@ -101,6 +112,7 @@ class ChatModel:
     reply_tokens: int = DEFAULT_REPLY_TOKENS
     price: Price | None = None
     tells_ends: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     _least: _Asked = field(default_factory=_Asked)
     _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = field(default_factory=WeakKeyDictionary)
@@ -210,36 +222,58 @@ class ChatModel:
         if asked.logprobs:
             options |= {"logprobs": True, "top_logprobs": asked.logprobs}
         estimate = meter.estimate(size, len(messages), self.reply_tokens)
-        async with self._gate(), meter.reserved(estimate):
-            try:
-                async with asyncio.timeout(meter.seconds_left):
-                    if asked.streams and on_text is not None:
-                        message = await self._streamed(messages, options, on_text)
-                    else:
-                        message = await self.model.ainvoke(messages, **options)
-            except TimeoutError as late:
-                left = meter.seconds_left
-                if left is not None and left <= 0:
-                    raise meter.out_of_time() from late
-                raise
-            reply = as_reply(message)
-            said = len((reply.text + reply.thinking).encode(errors="replace"))
-            meter.settle(reply.prompt_tokens, reply.completion_tokens, characters=size, estimate=estimate, reply=said)
-            return reply
+        try:
+            # waiting for others' requests and for what they leave of the budget takes time too
+            async with asyncio.timeout(meter.seconds_left), self._gate(), meter.reserved(estimate):
+                message = await self._message(messages, options, meter, estimate, on_text if asked.streams else None)
+                reply = as_reply(message)
+                said = len((reply.text + reply.thinking).encode(errors="replace"))
+                counted = reply.prompt_tokens, reply.completion_tokens
+                meter.settle(*counted, characters=size, estimate=estimate, reply=said)
+                return reply
+        except TimeoutError as late:
+            left = meter.seconds_left
+            if left is not None and left <= 0:
+                raise meter.out_of_time() from late
+            raise
+
+    async def _message(
+        self,
+        messages: list[tuple[str, str]],
+        options: dict[str, Any],
+        meter: Meter,
+        estimate: Estimate,
+        on_text: OnText | None,
+    ) -> Any:
+        """What the model underneath says; a request that broke counts for the bounds."""
+        try:
+            if on_text is not None:
+                return await self._streamed(messages, options, on_text)
+            return await self.model.ainvoke(messages, **options)
+        except Exception as cause:
+            if isinstance(cause, ChatError) or may_have_cost(cause):
+                meter.lost(estimate)
+            raise
 
     async def _streamed(self, messages: list[tuple[str, str]], options: dict[str, Any], on_text: OnText) -> Any:
-        whole: Any = None
+        pieces: list[Any] = []
         visible = Visible()
+        length = 0
         async for piece in self.model.astream(messages, **options):  # type: ignore[attr-defined]
-            whole = piece if whole is None else whole + piece
-            shown = visible.feed(as_text(piece))
+            text = as_text(piece)
+            length += len(text)
+            if length > LONGEST_STREAM:
+                raise ChatError(f"the reply of {self.name} does not end; it was cut off at {length:,} characters")
+            pieces.append(piece)
+            shown = visible.feed(text)
             if shown:
                 on_text(shown)
         rest = visible.rest()
         if rest:
             on_text(rest)
+        whole = pieces[0] + pieces[1:] if pieces else None  # all at once: one by one takes time in the square of the length
         if whole is None or (self.tells_ends and not as_reply(whole).ended):
-            raise ConnectionError("the stream broke off")
+            raise BrokeOff("the stream broke off")
         return whole
 
     async def _wait(self, cause: Exception, retries: int, meter: Meter) -> None:
@@ -248,7 +282,7 @@ class ChatModel:
         left = meter.seconds_left
         most = LONGEST_WAIT if left is None else min(LONGEST_WAIT, left)
         if not is_passing(cause) or retries > self.max_retries:
-            raise translated(cause, self.name) from cause
+            raise translated(cause, self.name, self.secrets) from cause
         if wanted is not None and wanted > most:
             raise ChatError(
                 f"the chat model {self.name} asks to wait {wanted:,.0f} s before the next attempt, more than the "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from reasonir_agent.errors import InputError, missing_extra, redact
 from reasonir_agent.llm.failures import first_line
 from reasonir_agent.llm.meter import Price
@@ -82,6 +84,7 @@ def open_chat_model(
         reply_tokens=max_tokens or DEFAULT_REPLY_TOKENS,
         price=price,
         tells_ends=provider == "openai",
+        secrets=_secrets(opened),
     )
 
 
@@ -99,4 +102,10 @@ def as_chat_model(model: str | ChatModel | BaseChatModel | Talks, *, concurrency
         return open_chat_model(model, concurrency=concurrency)
     if not callable(getattr(model, "ainvoke", None)):
         raise InputError(f"a chat model must be 'provider:model' or a LangChain chat model, got {type(model).__name__}")
-    return ChatModel(model, type(model).__name__, concurrency)
+    return ChatModel(model, type(model).__name__, concurrency, secrets=_secrets(model))
+
+
+def _secrets(model: object) -> tuple[str, ...]:
+    """The keys that a LangChain model holds, wherever it found them."""
+    held = (getattr(model, name, None) for name in getattr(type(model), "model_fields", {}))
+    return tuple(one.get_secret_value() for one in held if isinstance(one, SecretStr))

@@ -14,6 +14,7 @@ from reasonir_agent.errors import UnreadableReply
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 _BEGINNING: Final = re.compile(r'\{(?=\s*["}])')
+_LONGEST: Final = 200_000  # characters; a reply that was allowed 2,048 tokens has about 10,000
 _MOST_FAILURES: Final = 100  # each costs time in proportion to the text; prose has a few braces, garbage thousands
 _OPENED, _CLOSED = "<think>", "</think>"
 
@@ -49,27 +50,33 @@ class Reply:
 
 
 def as_reply(message: Any) -> Reply:
-    """A LangChain message as a reply."""
+    """A LangChain message as a reply. What is far longer than any reply may be is cut."""
     text, thinking = split_thinking(as_text(message))
     usage = getattr(message, "usage_metadata", None) or {}
     about = getattr(message, "response_metadata", None) or {}
     refused = (getattr(message, "additional_kwargs", None) or {}).get("refusal")
     return Reply(
-        text,
-        thinking,
-        int(usage.get("input_tokens", 0)),
-        int(usage.get("output_tokens", 0)),
+        text[:_LONGEST],
+        thinking[:_LONGEST],
+        _count(usage.get("input_tokens")),
+        _count(usage.get("output_tokens")),
         "refusal" if refused else str(about.get("finish_reason") or ""),
         _tokens(about.get("logprobs")),
     )
 
 
 def as_text(message: Any) -> str:
-    """The text of a message or of a piece of one, thinking included."""
+    """The text of a message or of a piece of one, thinking included; halves of characters are replaced."""
     content = message.content
     if isinstance(content, list):  # some providers answer in blocks
-        return "".join(str(block.get("text") or "") if isinstance(block, dict) else str(block) for block in content)
-    return str(content or "")
+        content = "".join(str(block.get("text") or "") if isinstance(block, dict) else str(block) for block in content)
+    # a lone surrogate can neither be sent again nor stored; a pair of them is a character
+    return str(content or "").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _count(reported: Any) -> int:
+    """A number of tokens; what is none counts as not reported."""
+    return reported if isinstance(reported, int) and reported > 0 else 0
 
 
 def _tokens(given: Any) -> tuple[Token, ...]:
@@ -94,6 +101,21 @@ def split_thinking(text: str) -> tuple[str, str]:
     if opened:  # cut off while still thinking
         return head.strip(), (thinking + rest).strip()
     return text.strip(), thinking.strip()
+
+
+class _Twice(ValueError):
+    """A key of an object stands in it twice with different values."""
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs) and any(found[name] != value for name, value in pairs):
+        raise _Twice
+    return found
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 class Visible:
@@ -153,7 +175,7 @@ def read_json(text: str, shape: type[Parsed]) -> Parsed:
 
 def _objects(text: str) -> list[dict[str, Any]]:
     """Every outermost JSON object in a text, up to one that was begun and never ends."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_number)
     found: list[dict[str, Any]] = []
     failures = 0
     start = _BEGINNING.search(text)
@@ -165,7 +187,9 @@ def _objects(text: str) -> list[dict[str, Any]]:
             if fault.pos >= len(text) or fault.msg.startswith("Unterminated"):
                 break  # cut off: what stands inside is a part, not the reply
             failures += 1
-        except (ValueError, RecursionError):  # a number of thousands of digits, braces without end
+        except _Twice as fault:
+            raise UnreadableReply("a key stands twice in one object, with different values.", raw=text) from fault
+        except (ValueError, RecursionError):  # a number of thousands of digits, NaN, braces without end
             break
         else:
             found.append(value)

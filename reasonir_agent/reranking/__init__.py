@@ -3,6 +3,7 @@ with the retriever's cosine, since whole numbers tie massively.
 
     prompt.py         what the model is asked
     reading.py        strict reading of its reply
+    expecting.py      the expected score, from the probabilities of the digits
     interpolation.py  the final score, with no passage lost
     reranker.py       the calls
     judging.py        hits in, hits in their final order out
@@ -12,7 +13,7 @@ with the retriever's cosine, since whole numbers tie massively.
 
 from reasonir_agent.reranking.interpolation import Reranked, interpolate
 from reasonir_agent.reranking.judging import Judged, judge
-from reasonir_agent.reranking.presets import PRESETS, TASK_CRITERIA, RerankPreset, rerank_preset
+from reasonir_agent.reranking.presets import PRESETS, TASK_CRITERIA, RerankPreset, criteria_named, rerank_preset
 from reasonir_agent.reranking.reading import read_score
 from reasonir_agent.reranking.reranker import ChatReranker
 from reasonir_agent.reranking.retriever_scores import cosine_of_distance, cosine_of_exponential, retriever_scores
@@ -26,6 +27,7 @@ __all__ = [
     "Reranked",
     "cosine_of_distance",
     "cosine_of_exponential",
+    "criteria_named",
     "interpolate",
     "judge",
     "read_score",

@@ -1,9 +1,12 @@
 """From a retriever's hits to their final order: scores in waves, interpolation, and what the user must be told.
 
-The first wave scores `depth` hits. While a wave still changes the best `KEEP`, the next `WAVE` are scored, up to `most`.
-(On stored scores of a 32B model over ReasonIR's top 100 of BRIGHT, nDCG@10 is .336 at depth 10, .362 at 20, .373 at 30
-and .372 at 100.) Hits that have a score from an earlier round keep it. What was never scored stands behind what was, in
-the retriever's order; no hit is lost.
+The first wave asks about `depth` hits. While the last `WAVE` that were asked about hold one of the best `KEEP`, as many
+again are asked about, up to `most`. Over the stored scores of a 32B model for ReasonIR's candidates on BRIGHT this takes
+the first 30 from nDCG@10 .369 to .371 with 34 of 44 calls, all give .372 (benchmarks/rerank_replay.py).
+
+Hits that have a score from an earlier round keep it, take part, and are not asked about again. No hit is lost: one
+whose score failed takes the mean, one that was not asked about, or could not be paid for, stands behind the scored ones
+in the retriever's order, and where over a quarter failed the whole order is the retriever's.
 """
 
 from __future__ import annotations
@@ -12,17 +15,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from reasonir_agent.errors import BudgetSpent, ChatError
+from reasonir_agent.errors import BudgetSpent, ChatError, InputError
 from reasonir_agent.llm import Meter
-from reasonir_agent.reranking.interpolation import interpolate
-from reasonir_agent.reranking.reranker import ChatReranker
-from reasonir_agent.types import Hit, Reranker
+from reasonir_agent.reranking.interpolation import Reranked, behind, interpolate
+from reasonir_agent.reranking.reranker import ChatReranker, Outcome
+from reasonir_agent.spans import span
+from reasonir_agent.types import Hit, Passage, Reranker
 
 WAVE: Final = 10
 KEEP: Final = 10
 
 OnProgress = Callable[[int, int], None]
-"""Told how many passages have been scored, and of how many."""
+"""Told how many passages have been asked about, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,10 @@ class Judged:
 
     Attributes:
         hits: all that came in, in their final order.
-        failures: how many were asked about and got no score.
+        failures: how many were asked about and got no score; those that could not be paid for are none.
         usable: whether the scores were believed; else the retriever's order stands.
         warnings: sentences for the user about what was degraded.
-        scored: how many have a score of the reranker.
+        scored: how many have a score of the reranker, earlier rounds' included.
     """
 
     hits: list[Hit]
@@ -59,107 +63,129 @@ async def judge(
 
     Args:
         question: as the user asked it, not the rewritten query.
-        hits: in the retriever's order; those with a reranker's score are not scored again.
+        hits: in the retriever's order; those with a reranker's score are not asked about.
         reranker: gives 0 to 1 for each passage, or None.
         weight: of the reranker's score, 0 to 1.
-        depth: hits of the first wave; None scores all.
-        most: hits that are scored at most; None scores the first wave alone.
+        depth: hits of the first wave; None asks about all.
+        most: hits that are asked about at most; None stops after the first wave.
         meter: where a chat model's calls are counted and bounded.
-        on_progress: told as scores come in.
+        on_progress: told as passages are done.
+
+    Raises:
+        InputError: the reranker gives another number of scores than it was given passages.
     """
     if not hits:
         return Judged([], 0, True, [])
-    depth = len(hits) if depth is None else depth
-    problems: list[ChatError] = []
-    done = _Progress(on_progress, sum(hit.reranker_score is not None for hit in hits[:depth]))
-    if isinstance(reranker, ChatReranker):  # one for each question, so that counts and reasons are this question's
-        reranker = replace(reranker, meter=meter or Meter(), problems=problems, on_scored=done.one_more)
-    waves = _Waves(question, list(hits), reranker, weight, problems, done)
-    await waves.run(depth, max(depth, most or depth))
-    return waves.result()
+    known = _Known(list(hits), weight)
+    asking = _Asking(question, reranker, meter, on_progress)
+    with span("rerank", passages=len(hits), depth=depth) as note:
+        await _in_waves(known, asking, len(hits) if depth is None else depth, most or 0)
+        judged = known.result()
+        note(scored=judged.scored, failures=judged.failures)
+    return judged
+
+
+async def _in_waves(known: _Known, asking: _Asking, depth: int, most: int) -> None:
+    waiting = [place for place, hit in enumerate(known.hits) if hit.reranker_score is None]
+    begin, upto = 0, min(depth, len(waiting))
+    while begin < upto:
+        wave = waiting[begin:upto]
+        known.note(wave, await asking([known.hits[place].passage for place in wave], upto))
+        if not known.asks_on(wave[-WAVE:]):
+            break
+        begin, upto = upto, min(upto + WAVE, max(depth, most), len(waiting))
 
 
 @dataclass(slots=True)
-class _Progress:
+class _Asking:
+    """The calls of one question; `done` counts the passages that were asked about."""
+
+    question: str
+    reranker: Reranker
+    meter: Meter | None
     tell: OnProgress | None
-    done: int
+    done: int = 0
     of: int = 0
 
-    def one_more(self) -> None:
+    async def __call__(self, passages: Sequence[Passage], of: int) -> Sequence[Outcome]:
+        self.of = of
+        if isinstance(self.reranker, ChatReranker):  # one for each question: it counts and tells for this one
+            own = replace(self.reranker, meter=self.meter or Meter(), problems=[], on_scored=self._one_more)
+            return await own.outcomes(self.question, passages)
+        scores = await self.reranker.score(self.question, passages)
+        if len(scores) != len(passages):
+            raise InputError(f"a reranker must give a score for each of {len(passages)} passages, got {len(scores)}")
+        for _ in passages:
+            self._one_more()
+        # what is no number from 0 to 1, NaN too, would ruin the order
+        return [float(score) if score is not None and 0 <= score <= 1 else None for score in scores]
+
+    def _one_more(self) -> None:
         self.done += 1
         if self.tell is not None:
             self.tell(self.done, self.of)
 
 
 @dataclass(slots=True)
-class _Waves:
-    """Scores of one question, wave by wave. `asked` is how many hits from the top were asked about."""
+class _Known:
+    """What is known of one question's hits, by their places in the retriever's order."""
 
-    question: str
     hits: list[Hit]
-    reranker: Reranker
     weight: float
-    problems: list[ChatError]
-    progress: _Progress
+    scores: dict[int, float] = field(init=False)
+    failed: dict[int, ChatError | None] = field(default_factory=dict)
+    unpaid: dict[int, BudgetSpent] = field(default_factory=dict)
     asked: int = 0
-    scores: list[float | None] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.scores = [hit.reranker_score for hit in self.hits]
+        self.scores = {n: hit.reranker_score for n, hit in enumerate(self.hits) if hit.reranker_score is not None}
 
-    async def run(self, depth: int, most: int) -> None:
-        best: list[str] = []
-        upto = min(depth, len(self.hits))
-        while True:
-            await self._score(upto)
-            now = [hit.passage.id for hit in self._ordered().hits[:KEEP]]
-            if now == best or self._spent() or upto >= min(most, len(self.hits)) or not self._believed():
-                return
-            best, upto = now, min(upto + WAVE, most, len(self.hits))
+    def note(self, places: Sequence[int], outcomes: Sequence[Outcome]) -> None:
+        self.asked += len(places)
+        for place, outcome in zip(places, outcomes, strict=True):
+            if isinstance(outcome, BudgetSpent):
+                self.unpaid[place] = outcome
+            elif outcome is None or isinstance(outcome, ChatError):
+                self.failed[place] = outcome
+            else:
+                self.scores[place] = outcome
 
-    async def _score(self, upto: int) -> None:
-        places = [place for place in range(self.asked, upto) if self.scores[place] is None]
-        self.progress.of = upto
-        found = await self.reranker.score(self.question, [self.hits[place].passage for place in places])
-        for place, score in zip(places, found, strict=True):
-            self.scores[place] = score
-        self.asked = upto
-
-    def _ordered(self) -> Judged:
-        asked = self.hits[: self.asked]
-        failures = sum(score is None for score in self.scores[: self.asked])
-        spent = self._spent()
-        if (
-            spent is not None
-        ):  # those that could not be paid for did not fail; they stand behind, as others beyond depth
-            known = [place for place in range(self.asked) if self.scores[place] is not None]
-            ranked = interpolate([asked[p] for p in known], [self.scores[p] for p in known], weight=self.weight)
-            rest = [hit for place, hit in enumerate(self.hits) if place not in set(known)]
-            return Judged([*ranked.hits, *rest], 0, True, [], len(known))
-        ranked = interpolate(asked, self.scores[: self.asked], weight=self.weight)
-        scored = self.asked - failures if ranked.usable else 0
-        return Judged([*ranked.hits, *self.hits[self.asked :]], failures, ranked.usable, [], scored)
-
-    def _believed(self) -> bool:
-        return self._ordered().usable
-
-    def _spent(self) -> BudgetSpent | None:
-        return next((one for one in self.problems if isinstance(one, BudgetSpent)), None)
+    def asks_on(self, last: Sequence[int]) -> bool:
+        """Whether it is worth asking about more: one of the last ones is among the best."""
+        ranked, _ = self._ranked()
+        best = {id(hit.passage) for hit in ranked.hits[:KEEP]}
+        return ranked.usable and not self.unpaid and any(id(self.hits[place].passage) in best for place in last)
 
     def result(self) -> Judged:
-        found, spent = self._ordered(), self._spent()
-        if spent is not None:
-            warning = f"{found.scored} of {self.asked} passages were scored ({spent}); the others stand behind them"
-            return replace(found, warnings=[warning])
-        return replace(found, warnings=_warnings(found.failures, self.asked, self.problems, found.usable))
+        ranked, rest = self._ranked()
+        usable = ranked.usable and bool(ranked.hits)
+        hits = [*ranked.hits, *behind(ranked.hits, rest, weight=self.weight)] if usable else self.hits
+        return Judged(hits, len(self.failed), usable, self._warnings(usable), len(self.scores) if usable else 0)
 
+    def _ranked(self) -> tuple[Reranked, list[Hit]]:
+        """Scored and failed hits by their final score, and the rest."""
+        taking = sorted(self.scores.keys() | self.failed.keys())
+        rest = [hit for place, hit in enumerate(self.hits) if place not in self.scores and place not in self.failed]
+        scores = [self.scores.get(place) for place in taking]
+        return interpolate([self.hits[place] for place in taking], scores, weight=self.weight), rest
 
-def _warnings(failures: int, asked: int, problems: Sequence[ChatError], usable: bool) -> list[str]:
-    reason = f" (first reason: {str(problems[0]).rstrip('.')})" if problems else ""
-    if not usable:
-        return [
-            f"the reranker is unusable: {failures} of {asked} passages got no score{reason}; the retriever's order stands"
-        ]
-    if failures:
-        return [f"{failures} of {asked} passages got no reranker score and took the mean{reason}"]
-    return []
+    def _warnings(self, usable: bool) -> list[str]:
+        return [*self._about_the_budget(usable), *self._about_failures(usable)]
+
+    def _about_the_budget(self, usable: bool) -> list[str]:
+        if not self.unpaid:
+            return []
+        scored = self.asked - len(self.unpaid) - len(self.failed)
+        order = "the others stand behind them" if usable else "the retriever's order stands"
+        spent = next(iter(self.unpaid.values()))
+        return [f"{scored} of {self.asked} passages were scored ({spent}); {order}"]
+
+    def _about_failures(self, usable: bool) -> list[str]:
+        if not self.failed:
+            return []
+        first = next((problem for problem in self.failed.values() if problem is not None), None)
+        reason = "" if first is None else f" (first reason: {str(first).rstrip('.')})"
+        of = f"{len(self.failed)} of {self.asked} passages got no"
+        if usable:
+            return [f"{of} reranker score and took the mean{reason}"]
+        return [f"the reranker is unusable: {of} score{reason}; the retriever's order stands"]

@@ -86,6 +86,15 @@ PRESETS: Final = {
 }
 
 
+def criteria_named(given: str) -> str:
+    """What counts as relevant, as a setting names it.
+
+    Args:
+        given: name of a task of `TASK_CRITERIA`; criteria in the user's own words; "" for the general ones.
+    """
+    return TASK_CRITERIA.get(given.strip(), given.strip() or DEFAULT_CRITERIA)
+
+
 def rerank_preset(name: str) -> RerankPreset:
     """The preset of that name.
 

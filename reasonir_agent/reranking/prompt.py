@@ -7,8 +7,9 @@ from typing import Final
 
 _DELIMITER: Final = re.compile(r"<(?=\s*/?\s*passage)", re.IGNORECASE)
 
-VERSION: Final = 1
-"""Raised when the prompt changes; stored scores of another version are not used."""
+VERSION: Final = 2
+"""Raised when the prompt changes, or what is made of a reply (2: the expected score, where the server tells it); stored
+scores of another version are not used."""
 
 DEFAULT_CRITERIA: Final = (
     "A passage is relevant when it helps to reason towards the answer: it states the principle, mechanism, method, "
@@ -24,7 +25,7 @@ Think briefly if you need to, then end with one line: Score: N"""
 
 
 def messages(question: str, passage: str, *, criteria: str = DEFAULT_CRITERIA) -> list[tuple[str, str]]:
-    """The request for one passage."""
+    """The request for one passage. All of one question are equal up to the passage."""
     return [
         ("system", _SYSTEM.format(criteria=criteria)),
         ("user", f"Question:\n{question}\n\nPassage:\n<passage>\n{neutral(passage)}\n</passage>"),

@@ -14,7 +14,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from reasonir_agent.errors import BudgetSpent, ChatError, UnreadableReply
+from reasonir_agent.errors import ChatError, UnreadableReply
 from reasonir_agent.llm import ChatModel, Meter, Reply
 from reasonir_agent.reranking.expecting import expected_score
 from reasonir_agent.reranking.prompt import DEFAULT_CRITERIA, messages
@@ -25,6 +25,10 @@ _ALTERNATIVES: Final = 20
 """Of each token; most servers give up to 20."""
 
 _SHOWN: Final = 2000  # characters of an unreadable reply that the model is shown again
+
+
+Outcome = float | ChatError | None
+"""A score of 0 to 1, or why there is none; None where a reranker does not say why."""
 
 
 class _Score(BaseModel):
@@ -39,8 +43,8 @@ class ChatReranker:
         chat: the model.
         criteria: what counts as relevant.
         meter: where the cost is counted and bounded.
-        problems: why scores could not be had, one for each failure.
-        on_scored: told after each passage.
+        problems: why `score` could not give scores, one for each failure.
+        on_scored: told after each passage, scored or not.
     """
 
     chat: ChatModel
@@ -51,34 +55,33 @@ class ChatReranker:
 
     async def score(self, question: str, passages: Sequence[Passage]) -> list[float | None]:
         """A score of 0 to 1 for each passage, None where the model gave none."""
-        return list(await asyncio.gather(*(self._score_one(question, passage) for passage in passages)))
+        outcomes = await self.outcomes(question, passages)
+        self.problems += [one for one in outcomes if isinstance(one, ChatError)]
+        return [one if isinstance(one, float) else None for one in outcomes]
 
-    async def _score_one(self, question: str, passage: Passage) -> float | None:
-        if any(isinstance(one, BudgetSpent) for one in self.problems):
-            return None  # nothing more can be paid for
-        talk = messages(question, passage.encoded_text, criteria=self.criteria)
-        problem: ChatError | None = None
-        for shape in (None, _Score):
-            try:
-                logprobs = _ALTERNATIVES if shape is None else 0
-                reply = await self.chat.complete(talk, meter=self.meter, schema=shape, logprobs=logprobs)
-                score = _score(reply)
-            except UnreadableReply as unreadable:
-                problem = unreadable
-                talk += [
-                    ("assistant", unreadable.raw[:_SHOWN] or "(nothing)"),
-                    ("user", f'That could not be used: {problem} Reply with the JSON object {{"score": N}} only.'),
-                ]
-            except ChatError as failed:
-                problem = failed
-                break
-            else:
-                if self.on_scored is not None:
-                    self.on_scored()
-                return score
-        assert problem is not None
-        self.problems.append(problem)
-        return None
+    async def outcomes(self, question: str, passages: Sequence[Passage]) -> list[float | ChatError]:
+        """For each passage its score of 0 to 1, or why it has none (`BudgetSpent`: it could not be paid for)."""
+        return list(await asyncio.gather(*(self._outcome(question, passage) for passage in passages)))
+
+    async def _outcome(self, question: str, passage: Passage) -> float | ChatError:
+        try:
+            return await self._asked(messages(question, passage.encoded_text, criteria=self.criteria))
+        except ChatError as problem:
+            return problem
+        finally:
+            if self.on_scored is not None:
+                self.on_scored()
+
+    async def _asked(self, talk: list[tuple[str, str]]) -> float:
+        try:
+            return _score(await self.chat.complete(talk, meter=self.meter, logprobs=_ALTERNATIVES))
+        except UnreadableReply as problem:
+            again = [
+                *talk,
+                ("assistant", problem.raw[:_SHOWN] or "(nothing)"),
+                ("user", f'That could not be used: {problem} Reply with the JSON object {{"score": N}} only.'),
+            ]
+        return _score(await self.chat.complete(again, meter=self.meter, schema=_Score))
 
 
 def _score(reply: Reply) -> float:

@@ -23,6 +23,8 @@ from reasonir_agent.types import Passage
 _SHORTEST: Final = 20
 _LONGEST: Final = 20_000  # characters; a rewrite of 2,048 tokens has about half of that
 
+_REFUSED: Final = ("refusal", "content_filter")
+
 
 @dataclass(frozen=True, slots=True)
 class Rewrites:
@@ -118,8 +120,10 @@ def usable_text(reply: Reply) -> str:
     """The rewrite in a reply; a model that put everything into its thinking is taken at that.
 
     Raises:
-        UnreadableReply: neither holds a text.
+        UnreadableReply: neither holds a text, or the server says that the model refused.
     """
+    if reply.ended in _REFUSED:
+        raise UnreadableReply("the model refused to rewrite the question.", raw=reply.text)
     for text in (reply.text, reply.thinking):
         if len(text) >= _SHORTEST:
             return text[:_LONGEST]

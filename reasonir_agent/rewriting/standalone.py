@@ -1,7 +1,12 @@
-"""A follow-up question ("and why is that?") as a question that stands alone, so that it can be searched with."""
+"""A follow-up question ("and why is that?") as a question that stands alone, so that it can be searched with.
+
+Models like to answer instead. What is far longer than a question, and what asks nothing although the message did, is
+refused; the caller then searches with the message as it is.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +18,10 @@ _SYSTEM: Final = """You are given a conversation and the user's next message. Wr
 
 _TURNS: Final = 6
 _LONGEST_TURN: Final = 1500  # characters
-_LONGEST: Final = 2000
+_ADDED: Final = 600
+"""Characters that a message may grow by: what its "it" and "there" mean."""
+
+_MARKS: Final = "?？؟՞"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +42,26 @@ async def standalone(message: str, history: Sequence[Turn], chat: ChatModel, *, 
         meter: where the cost is counted and bounded.
 
     Raises:
-        UnreadableReply: the model said nothing, or far too much.
+        UnreadableReply: the model said nothing, or answered instead.
         ChatError: the server failed, or the budget is spent.
     """
     if not history:
         return message
-    said = "\n\n".join(
-        f"User: {turn.question[:_LONGEST_TURN]}\nAnswer: {turn.answer[:_LONGEST_TURN]}" for turn in history[-_TURNS:]
-    )
-    asked = f"Conversation:\n{said}\n\nNext message:\n{message}"
+    asked = f"Conversation:\n{_as_data(history[-_TURNS:])}\n\nNext message:\n{message}"
     reply = await chat.complete([("system", _SYSTEM), ("user", asked)], meter=meter)
     found = " ".join(reply.text.split())
-    if not found or len(found) > max(_LONGEST, 4 * len(message)):
+    if not found:
         raise UnreadableReply("it holds no question that stands alone.", raw=reply.text)
+    if len(found) > 2 * len(message) + _ADDED or (_asks(message) and not _asks(found)):
+        raise UnreadableReply("it is an answer, not the question that stands alone.", raw=reply.text)
     return found
+
+
+def _as_data(history: Sequence[Turn]) -> str:
+    """JSON: an answer that quotes a document cannot end the conversation and begin another message."""
+    turns = [{"user": one.question[:_LONGEST_TURN], "answer": one.answer[:_LONGEST_TURN]} for one in history]
+    return json.dumps(turns, ensure_ascii=False, indent=1)
+
+
+def _asks(text: str) -> bool:
+    return any(mark in text for mark in _MARKS)

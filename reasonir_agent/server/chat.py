@@ -1,8 +1,9 @@
 """`POST /v1/chat/completions`: the agent as a chat model, so that every chat page is a page for it.
 
 A reply is the answer in Markdown, `[n]` for its citations and the quotes at the end; the same citations stand in the
-payload (`citations`, `reasonir`). Streamed, the steps of the agent come first, as `reasoning_content`, then the answer:
-it is sent when its citations have been checked, never word by word before. Comments keep the connection alive meanwhile.
+payload (`citations`, `reasonir`). Streamed, what the agent does comes first, as `reasoning_content`: the rewrite as it is
+written, how many passages are scored, what is missing. Then the answer: it is sent when its citations have been checked,
+never word by word before. Comments keep the connection alive meanwhile.
 
 A client that leaves cancels the agent and its requests to the chat model. A failure after the stream began ends it with
 an error event in words.
@@ -20,7 +21,7 @@ from fastapi.responses import StreamingResponse
 
 from reasonir_agent.agent.api import ask_async
 from reasonir_agent.server.completions import ChatCompletion, ChatRequest, Details, ReplyHead, TokenUsage, citations_of
-from reasonir_agent.server.narration import markdown, told
+from reasonir_agent.server.narration import Narrator, markdown
 from reasonir_agent.server.problems import Problem, documented, problem_of, shown
 from reasonir_agent.server.services import AGENT_MODEL, Services
 from reasonir_agent.types import Answer
@@ -125,26 +126,23 @@ class _Conversation:
             work.cancel()  # the client has left
         yield "data: [DONE]\n\n"
 
-    async def _ask(self, tell: Callable[[str], None]) -> Answer:
-        scores = self._services.chat is not None
-
-        def on_step(step: str, update: Mapping[str, Any]) -> None:
-            if lines := told(step, update, scores=scores):
-                tell(lines)
-
+    async def _ask(self, tell: Callable[[str], None], *, streams: bool = False) -> Answer:
+        settings, chat = self._services.settings, self._services.chat
+        narrator = Narrator(tell, scores=chat is not None, depth=settings.rerank_depth, shown=settings.k)
         return await ask_async(
             self._question,
             store=self._corpus,
-            chat_model=self._services.chat,
-            settings=self._services.settings,
-            on_step=on_step,
+            chat_model=chat,
+            settings=settings,
+            on_step=narrator.step,
+            on_news=narrator.news if streams else None,
         )
 
     async def _ask_in_time(self, tell: Callable[[str], None]) -> Answer:
         seconds = self._services.limits.seconds * _IN_TIME
         try:
             async with asyncio.timeout(seconds) as clock:
-                return await self._ask(tell)
+                return await self._ask(tell, streams=True)
         except TimeoutError as cause:
             if not clock.expired():
                 raise

@@ -49,7 +49,7 @@ INSTRUCTIONS: Final = (
 MOST_HITS: Final = 100
 MOST_AROUND: Final = 20_000
 _LONGEST_QUESTION: Final = 100_000
-_STEPS: Final = ("rewrite", "retrieve", "rerank", "answer")
+_STEPS: Final = ("rewrite", "retrieve", "rerank", "grade", "answer")
 _READING: Final = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
@@ -151,10 +151,13 @@ class _Progress:
     def __init__(self, context: Context[Any, Any]) -> None:
         self._context = context
         self._sending: list[asyncio.Task[None]] = []
+        self._done = 0
 
     def done(self, step: str, news: Mapping[str, Any]) -> None:
-        """Note a step; called on the event loop."""
-        report = self._context.report_progress(_STEPS.index(step) + 1, len(_STEPS), step)
+        """Note a step; called on the event loop. A further round makes the way longer."""
+        self._done += 1
+        left = len(_STEPS) - 1 - _STEPS.index(step)
+        report = self._context.report_progress(self._done, self._done + left, step)
         self._sending.append(asyncio.ensure_future(report))
 
     async def sent(self) -> None:

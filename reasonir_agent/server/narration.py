@@ -1,21 +1,25 @@
 """An answer as a chat page shows it: Markdown with its sources at the end, and what the agent does meanwhile.
 
 Documents and models are not trusted, and a chat page loads every image that Markdown names: an address in a quote could
-carry the conversation away. So pictures and HTML are written such that the page shows their source text. The payload
+carry the conversation away. So a quote that holds anything of the kind stands as code, in which a page sees neither,
+pictures and HTML are written such that the page shows their source text, and what is told meanwhile holds no address. The payload
 (`citations`) holds the words as they are.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from reasonir_agent.agent.draft_stream import HarmlessStream
+from reasonir_agent.agent.harmless import harmless
 from reasonir_agent.types import Answer, Citation
 
 _ACTIVE: Final = re.compile(r"!(?=\[)|<(?=[A-Za-z/!?])")
 _WRITTEN: Final = {"!": "&#33;", "<": "&lt;"}
-_PREVIEW: Final = 300  # characters of a rewritten query; it may have thousands
+_EVERY: Final = 10  # passages that are scored between two lines about it
+_WITH: Final = "searching with: "
 
 
 def inert(text: str) -> str:
@@ -27,41 +31,130 @@ def inert(text: str) -> str:
 
 
 def markdown(answer: Answer) -> str:
-    """The answer and, where it has citations, a list of its sources with the quotes."""
-    if not answer.citations:
+    """The answer and a list of its sources with the quotes; a quote that supports nothing is no source."""
+    founded = [citation for citation in answer.citations if citation.verified != "unsupported"]
+    if not founded:
         return inert(answer.answer)
-    sources = "\n".join(_source(citation) for citation in sorted(answer.citations, key=lambda one: (one.n, one.start)))
+    sources = "\n".join(_source(citation) for citation in sorted(founded, key=lambda one: (one.n, one.start)))
     return f"{inert(answer.answer)}\n\n**Sources**\n\n{sources}"
 
 
 def _source(citation: Citation) -> str:
-    path = citation.source.replace("`", "'")
-    quote = " ".join(citation.quote.split())
-    return f"- [{citation.n}] `{path}`, characters {citation.start} to {citation.end}: “{inert(quote)}”"
+    place = f"characters {citation.start} to {citation.end}"
+    return f"- [{citation.n}] {_code(citation.source)}, {place}: {_quoted(citation.quote)}"
 
 
-def told(step: str, update: Mapping[str, Any], *, scores: bool) -> str:
-    """Lines about a step that has ended and what comes next, each with its line end; "" where nothing is to be told.
+def _quoted(quote: str) -> str:
+    """A quote between quotation marks; as code where a page would make more of it than words."""
+    line = " ".join(quote.split())
+    return f"“{line}”" if inert(harmless(line, "")) == line else _code(line)
+
+
+def _code(words: str) -> str:
+    """Words as code on one line, between more backticks than stand in them side by side."""
+    line = " ".join(words.split())
+    ticks = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
+    blank = " " if line[:1] == "`" or line[-1:] == "`" else ""
+    return f"{ticks}{blank}{line}{blank}{ticks}"
+
+
+class Narrator:
+    """Tells what the agent does, in lines; the rewrite piece by piece where the model streams it.
+
+    What was told cannot be taken back: a text that begins anew is told anew, and a rewrite that could not be used is
+    followed by the line that says so.
 
     Args:
-        step: its name in the graph.
-        update: what it left in the state.
+        tell: gets each piece; a line ends with its line end.
         scores: whether a chat model scores passages.
+        depth: how many it scores at first.
+        shown: how many passages an answer may rest on.
     """
-    lines: list[str] = []
-    if step == "rewrite":
-        lines = [f"searching with: {_shortened(text)}" for text in update["rewrites"]] or [
-            "searching with the question"
-        ]
-    elif step == "retrieve":
-        found = len(update["hits"])
-        lines = [f"scoring {found} passages" if scores and found else f"found {found} passages"]
-    elif step == "rerank":
-        lines = [f"answering from {len(update['hits'])} passages"]
-    lines += [f"note: {warning}" for warning in update.get("warnings") or ()]
-    return "".join(f"{inert(' '.join(line.split()))}\n" for line in lines)
+
+    def __init__(self, tell: Callable[[str], None], *, scores: bool, depth: int, shown: int) -> None:
+        self._tell, self._scores, self._depth, self._shown = tell, scores, depth, shown
+        self._line: _Line | None = None  # of the rewrite that is coming
+        self._told = 0  # rewrites that have been told
+        self._found = 0
+
+    def news(self, news: Mapping[str, Any]) -> None:
+        """What happens inside a step. The draft of the answer is not told: nothing of it is checked yet."""
+        if news["kind"] == "rewrite":
+            self._rewrite(news["text"])
+        elif news["kind"] == "rerank" and news["done"] % _EVERY == 0:
+            self._tell(f"scored {news['done']} of {news['of']}\n")
+
+    def step(self, name: str, update: Mapping[str, Any]) -> None:
+        """A step has ended, and left this in the state."""
+        lines: list[str] = []
+        if name == "rewrite":
+            lines = self._searched_with(update["rewrites"])
+        elif name == "retrieve":
+            found = len(update["hits"])
+            will_score = self._scores and found
+            lines = [f"scoring {min(found, self._depth)} passages" if will_score else f"found {found} passages"]
+        elif name == "rerank":
+            self._found = len(update["hits"])
+        elif name == "grade":
+            lines = [self._graded(update)]
+        lines += [f"note: {warning}" for warning in update.get("warnings") or ()]
+        for line in lines:
+            self._tell(f"{inert(harmless(' '.join(line.split()), ''))}\n")
+
+    def _rewrite(self, piece: str | None) -> None:
+        if piece is None:
+            self._end_line()
+            return
+        if self._line is None:
+            self._line = _Line()
+            self._tell(_WITH)
+        if said := self._line.feed(piece):
+            self._tell(said)
+
+    def _end_line(self) -> bool:
+        """End the line of the rewrite that came piece by piece; whether there was one."""
+        if self._line is None:
+            return False
+        self._tell(f"{self._line.rest()}\n")
+        self._line = None
+        return True
+
+    def _searched_with(self, rewrites: Sequence[str]) -> list[str]:
+        """Lines for the rewrites that were not told yet; `rewrites` are those of all rounds."""
+        new = list(rewrites[self._told :])
+        self._told = len(rewrites)
+        if self._end_line():  # the first of them came piece by piece
+            new = new[1:]
+        return [f"{_WITH}{text}" for text in new] if rewrites else ["searching with the question"]
+
+    def _graded(self, update: Mapping[str, Any]) -> str:
+        if update.get("missing"):
+            return f"still missing: {'; '.join(update['missing'])}"
+        if update.get("verdict") == "abstain":
+            return "the passages are from other fields"
+        return f"answering from {min(self._found, self._shown)} passages"
 
 
-def _shortened(text: str) -> str:
-    words = " ".join(text.split())
-    return words if len(words) <= _PREVIEW else f"{words[:_PREVIEW]}…"
+class _Line:
+    """One line out of pieces, inert and without addresses. What may be the beginning of one waits for what follows it."""
+
+    def __init__(self) -> None:
+        self._waiting, self._is_empty = "", True
+        self._whole: list[str] = []
+        self._words = HarmlessStream("", lambda words: self._whole.append(words or ""))
+
+    def feed(self, piece: str) -> str:
+        """What can be told of the line now."""
+        self._words.feed(piece)
+        text = re.sub(r"\s+", " ", self._waiting + "".join(self._whole))
+        self._whole.clear()
+        text = text.lstrip() if self._is_empty else text
+        ready = text.rstrip(" !<")
+        self._waiting = text[len(ready) :]
+        self._is_empty = self._is_empty and not ready
+        return inert(ready)
+
+    def rest(self) -> str:
+        """What was waiting."""
+        self._words.end()
+        return self.feed("") + inert(self._waiting.rstrip())

@@ -139,7 +139,7 @@ class BorrowedCorpus:
             up to k hits; `final_score` is the fused score, or the cosine where words are not known.
 
         Raises:
-            InputError: the question is empty, k is not positive, or a filter is asked for.
+            InputError: the question is empty, k is not positive, a filter is asked for, or the weights do not fit.
             StoreError: the index cannot be searched with vectors of this encoder.
         """
         if not queries or not all(query.strip() for query in queries):
@@ -147,8 +147,8 @@ class BorrowedCorpus:
         if k < 1:
             raise InputError(f"k must be 1 or more, got {k}")
         self.check(where)
-        rows = self.encoder.encode_queries(list(queries)) if vectors is None else vectors
         forms = Forms(queries, shares(weights, len(queries)))
+        rows = self.encoder.encode_queries(list(queries)) if vectors is None else vectors
         query: FloatMatrix = forms.shares @ np.asarray(rows, dtype=np.float32)
         listing = self._list.current()
         nearest = self._nearest(query, k if listing is None else max(k, CANDIDATES))

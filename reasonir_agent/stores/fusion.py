@@ -114,10 +114,15 @@ def shares(weights: Sequence[float] | None, count: int) -> FloatMatrix:
     """
     if weights is None:
         return np.full(count, 1 / count, dtype=np.float32)
-    given = np.asarray(weights, dtype=np.float32)
-    if given.shape != (count,) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
+    try:
+        given = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        given = np.empty(0)
+    largest = given.max(initial=0.0)
+    if given.shape != (count,) or not (given >= 0).all() or not 0 < largest < np.inf:
         raise InputError(f"expected {count} weights of 0 or more, at least one above 0; got {list(weights)!r}")
-    shared: FloatMatrix = given / given.sum()
+    given = given / largest  # their sum may be beyond what a float holds
+    shared: FloatMatrix = (given / given.sum()).astype(np.float32)
     return shared
 
 

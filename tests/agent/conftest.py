@@ -156,3 +156,25 @@ def open_chat() -> Callable[..., ChatModel]:
         return open_chat_model("openai:test", base_url=server.base_url, **{"max_retries": 0, "timeout": 5.0, **options})
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def texts_of_all() -> dict[str, str]:
+    """`texts`, for fixtures that live longer than a test."""
+    return dict(TEXTS)
+
+
+@pytest.fixture(scope="session")
+def scripted() -> type[ScriptedModel]:
+    """`model`, likewise."""
+    return ScriptedModel
+
+
+@pytest.fixture(scope="session")
+def connected() -> Callable[..., ChatModel]:
+    """`open_chat`, likewise."""
+
+    def opened(server: ScriptedChatServer, **options: Any) -> ChatModel:
+        return open_chat_model("openai:test", base_url=server.base_url, **{"max_retries": 0, "timeout": 5.0, **options})
+
+    return opened

@@ -57,10 +57,10 @@ async def test_progress_is_told_step_by_step_on_the_callers_loop(
             chat_model=open_chat(server),
             on_step=lambda name, update: steps.append((name, update, threading.current_thread())),
         )
-    assert [name for name, _, _ in steps] == ["rewrite", "retrieve", "rerank", "answer"]
+    assert [name for name, _, _ in steps] == ["rewrite", "retrieve", "rerank", "grade", "answer"]
     assert steps[0][1]["rewrites"] == [rewrite]
     assert len(steps[1][1]["hits"]) == corpus.size
-    assert steps[3][1]["answer"] == answer.answer
+    assert steps[4][1]["answer"] == answer.answer
     assert {thread for _, _, thread in steps} == {threading.current_thread()}
 
 

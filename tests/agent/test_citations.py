@@ -6,7 +6,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from reasonir_agent.agent.citations import _normalised, check_citation, drop_marks, locate_quote, marks
+from reasonir_agent.agent.citations import (
+    _normalised,
+    check_citation,
+    drop_marks,
+    locate_quote,
+    marks,
+    with_plain_marks,
+)
 from reasonir_agent.types import Citation, Passage
 
 TEXT = "He said: “Don’t  panic”\n—  and the café’s ﬁre went out at 10²\u00a0K."
@@ -127,6 +134,39 @@ def test_a_quote_of_another_passage_is_a_problem() -> None:
     assert check_citation(1, "second", PASSAGES) == 'the quote "second" does not stand in passage [1]'
 
 
+@pytest.mark.parametrize("quote", ["ossible to cross", "The impos", "possible to", "to cros"])
+def test_a_part_of_a_word_is_no_quote(quote: str) -> None:
+    shown = [Passage.make("a.txt", 0, 23, "The impossible to cross")]
+    assert "does not stand in passage [1]" in str(check_citation(1, quote, shown))
+
+
+def test_the_whole_word_counts_behind_a_place_where_it_is_a_part() -> None:
+    shown = [Passage.make("a.txt", 0, 30, "It is impossible, not possible")]
+    assert check_citation(1, "possible", shown) == Citation(1, shown[0].id, "a.txt", 22, 30, "possible", "quote")
+
+
+def test_east_asian_words_have_no_spaces_around_them() -> None:
+    shown = [Passage.make("a.txt", 0, 8, "关于能量守恒定律")]
+    assert check_citation(1, "能量守恒", shown) == Citation(1, shown[0].id, "a.txt", 2, 6, "能量守恒", "quote")
+
+
+@pytest.mark.parametrize("quote", ["a", "", " .", "x1", "水"])
+def test_a_quote_of_next_to_nothing_says_too_little(quote: str) -> None:
+    shown = [Passage.make("a.txt", 0, 30, "a x1 . 水 and more words")]
+    assert "says too little" in str(check_citation(1, quote, shown))
+
+
+def test_a_quote_from_the_heading_alone_is_told_apart() -> None:
+    shown = [Passage.make("a.txt", 0, 11, "first words", "Ducks > Their feet")]
+    told = 'the quote "Their feet" is of the heading of passage [1]; quote the text below it'
+    assert check_citation(1, "Their feet", shown) == told
+    assert isinstance(check_citation(1, "first words", shown), Citation)
+
+
+def test_a_quote_of_a_megabyte_is_not_looked_for() -> None:
+    assert "does not stand in passage [1]" in str(check_citation(1, "first words " * 100_000, PASSAGES))
+
+
 def test_a_long_false_quote_is_told_in_part() -> None:
     told = check_citation(1, "x" * 5000, PASSAGES)
     assert isinstance(told, str)
@@ -170,6 +210,29 @@ def test_marks_are_numbers_in_brackets(answer: str, numbers: set[int]) -> None:
 )
 def test_marks_without_a_verified_citation_are_dropped(answer: str, unfounded: set[int], kept: str) -> None:
     assert drop_marks(answer, unfounded) == kept
+
+
+CODE = "see `v[1]` and\n```\nx = v[2]\n```\n~~~ py\ny[3] and no end"
+
+
+def test_brackets_in_code_are_no_marks() -> None:
+    assert marks(f"It is so [4]: {CODE}") == {4}
+    assert drop_marks(CODE, {1, 2, 3}) == CODE
+    assert with_plain_marks(CODE.replace("[2]", "【2】")) == CODE.replace("[2]", "【2】")
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("so【1】 and ［2，3］", "so[1] and [2, 3]"),
+        ("so [^1] [passage 2] [Sources 1, 2]", "so [1] [2] [1, 2]"),
+        ("so [1-3] [1, 3–4]", "so [1, 2, 3] [1, 3, 4]"),
+        ("so 【4†source】", "so [4]"),
+        ("p in [0, 1], [0-5], [5-2], [1-900], [a], [1a], [-1]", "p in [0, 1], [0-5], [5-2], [1-900], [a], [1a], [-1]"),
+    ],
+)
+def test_what_models_write_for_marks_is_brought_into_one_form(written: str, plain: str) -> None:
+    assert with_plain_marks(written) == plain
 
 
 @settings(deadline=None, max_examples=200)

@@ -99,11 +99,20 @@ def test_depth_bounds_the_scored_passages_and_k_the_hits(
     corpus: Corpus, model: Any, open_chat: Any, question: str
 ) -> None:
     said = model()
-    settings = AgentSettings(k=2, rerank_depth=4)
+    settings = AgentSettings(k=2, rerank_depth=4, rerank_most=4)
     with ScriptedChatServer(said) as server:
         result = search(question, store=corpus, chat_model=open_chat(server), settings=settings)
     assert said.asked["rerank"] == 4
     assert len(result.hits) == 2
+
+
+def test_a_wave_that_changes_the_best_is_followed_by_another(
+    corpus: Corpus, model: Any, open_chat: Any, question: str
+) -> None:
+    said = model()
+    with ScriptedChatServer(said) as server:
+        search(question, store=corpus, chat_model=open_chat(server), settings=AgentSettings(k=2, rerank_depth=4))
+    assert said.asked["rerank"] == 6
 
 
 def test_rewriting_can_be_turned_off(corpus: Corpus, model: Any, open_chat: Any, question: str) -> None:
@@ -126,6 +135,7 @@ def test_the_answer_cites_what_was_shown(
     assert name_of(citation.source) == "debts.txt"
     assert citation.quote == "Borrowers repay"
     assert texts["debts.txt"][citation.start : citation.end] == citation.quote
+    assert citation.verified == "supported"
     assert citation.id == answer.hits[citation.n - 1].passage.id
     assert not answer.abstained
     assert answer.warnings == []
@@ -135,11 +145,11 @@ def test_usage_is_the_sum_of_all_calls(corpus: Corpus, model: Any, open_chat: An
     said = model()
     with ScriptedChatServer(said) as server:
         answer = ask(question, store=corpus, chat_model=open_chat(server))
-        assert said.asked == {"rewrite": 1, "rerank": 6, "answer": 1}
+        assert said.asked == {"rewrite": 1, "rerank": 6, "grade": 1, "answer": 1, "support": 1}
         counted = FakeEncoder().count_tokens
         prompts = sum(sum(counted([m["content"] for m in r["messages"]])) for r in server.requests)
     usage = answer.usage
-    assert usage.llm_calls == 8
+    assert usage.llm_calls == 10
     assert usage.prompt_tokens == prompts
     replies = [answer.rewrites[0], *["Score: 3"] * 6]
     assert usage.completion_tokens > sum(counted(replies))
@@ -165,4 +175,4 @@ def test_the_requests_under_way_are_bounded(corpus: Corpus, model: Any, open_cha
 def test_a_langchain_model_can_be_given(corpus: Corpus, model: Any, open_chat: Any, question: str) -> None:
     with ScriptedChatServer(model()) as server:
         answer = ask(question, store=corpus, chat_model=open_chat(server).model)
-    assert answer.usage.llm_calls == 8
+    assert answer.usage.llm_calls == 10

@@ -151,8 +151,15 @@ def test_a_question_with_broken_characters_is_searched_with(run: Any, indexed: P
 def scripted(**says: Any) -> Callable[[Any], Any]:
     def script(request: Any) -> Any:
         system = request["messages"][0]["content"]
-        step = {"You prepare": "rewrite", "You judge": "rerank"}.get(" ".join(system.split()[:2]), "answer")
-        return says.get(step, {"rewrite": "x" * 30, "rerank": "Score: 2", "answer": "{}"}[step])
+        steps = {"You prepare": "rewrite", "You judge": "rerank", "You decide": "grade", "You check": "support"}
+        step = steps.get(" ".join(system.split()[:2]), "answer")
+        usual = {
+            "rewrite": "x" * 30,
+            "rerank": "Score: 2",
+            "grade": '{"verdict": "answer"}',
+            "support": '{"pairs": [{"pair": 1, "supported": true}]}',
+        }
+        return says.get(step, usual.get(step, "{}"))
 
     return script
 
@@ -177,12 +184,12 @@ def test_a_chat_model_is_used_as_the_options_and_the_environment_say(
     assert {request["model"] for request in server.requests} == {"big", "from-environment"}
     assert found.code == plain.code == searched.code == 0
     assert found.json["answer"] == "By exchange [1]."
-    assert found.json["usage"]["llm_calls"] == 5
+    assert found.json["usage"]["llm_calls"] == 7
     assert found.json["citations"][0]["quote"] == "Ducks keep"
     assert found.json["hits"][0]["reranker_score"] == 1.0
     assert found.json["warnings"] == []
     assert "searched with: Ducks and the counter-current exchange" in plain.out
-    assert "5 model calls" in plain.out
+    assert "7 model calls" in plain.out
     assert "reranker 1.00" in searched.out
 
 

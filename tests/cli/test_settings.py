@@ -95,14 +95,20 @@ BAD = {
     "encoder no text": ('encoder = ["a"]', "encoder must be a text"),
     "llm no text": ("llm = true", "llm must be a text"),
     "k no number": ('k = "eight"', "k must be a whole number, got 'eight'"),
-    "k a truth value": ("k = true", "k must be of the kind of 8, got True"),
+    "k a truth value": ("k = true", "k must be a whole number, got True"),
     "k a fraction": ("k = 2.5", "k must be a whole number"),
     "k too small": ("k = 0", "k must be 1 or more, got 0"),
     "agent no table": ('agent = "fast"', "agent must be a table"),
     "unknown setting": ("[agent]\nfast = true", "unknown agent setting 'fast'"),
     "setting of a wrong kind": ("[agent]\nrerank_depth = 2.5", "rerank_depth"),
-    "text for a truth value": ('[agent]\nrewrite = "no"', "rewrite must be of the kind of True, got 'no'"),
+    "text for a truth value": ('[agent]\nrewrite = "no"', "rewrite must be true or false, got 'no'"),
     "text for a number": ('[agent]\ntemperature = "hot"', "temperature"),
+    "a bound of a wrong kind": ("[agent]\nmax_calls = 2.5", "max_calls must be a whole number, got 2.5"),
+    "a bound that is none": ('[agent]\nmax_money = "1"', "max_money must be a number, got '1'"),
+    "a bound on money without prices": (
+        "[agent]\nmax_money = 1",
+        "given together with prompt_price and completion_price",
+    ),
     "out of range": ("[agent]\nrerank_weight = 2.0", "rerank_weight must be between 0 and 1"),
 }
 
@@ -115,6 +121,14 @@ def test_a_bad_file_is_wrong_input_that_is_named(run: Any, work: Path, text: str
     found = run("search", "why?", "--json")
     assert found.code == 2
     assert told in found.json["error"]
+
+
+def test_bounds_and_prices_can_be_set(work: Path) -> None:
+    lines = ["max_calls = 9", "max_tokens = 5000", "max_seconds = 30", "max_money = 1", "prompt_price = 0.25"]
+    toml(work, "\n".join(["[agent]", *lines, "completion_price = 2"]))
+    chosen = choose().agent
+    assert (chosen.max_calls, chosen.max_tokens, chosen.max_seconds) == (9, 5000, 30)
+    assert (chosen.max_money, chosen.prompt_price, chosen.completion_price) == (1, 0.25, 2)
 
 
 def test_a_file_that_is_no_text_is_wrong_input(work: Path) -> None:

@@ -97,7 +97,7 @@ def script(request: Mapping[str, Any]) -> str:
 
 
 def test_with_a_model_the_order_is_that_of_our_agent(corpus: Corpus, nodes: list[TextNode], tmp_path: Path) -> None:
-    settings = AgentSettings(k=6, rerank_depth=10)
+    settings = AgentSettings(k=6, rerank_depth=10, rerank_most=10)
     index = index_of(nodes, chroma(tmp_path))
     with ScriptedChatServer(script) as server:
         chat = open_chat_model("openai:scripted", base_url=server.base_url)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reasonir_agent.errors import UnreadableReply
 from reasonir_agent.llm import ChatModel, Meter, open_chat_model
 from reasonir_agent.reranking import ChatReranker
 from reasonir_agent.reranking.prompt import messages, neutral
@@ -56,11 +59,24 @@ async def test_the_model_sees_the_question_the_heading_and_the_passage_last() ->
     assert user == f"Question:\n{QUESTION}\n\nPassage:\n<passage>\nBirds > Ducks\nLegs exchange the heat.\n</passage>"
 
 
-async def test_what_all_calls_share_stands_first() -> None:
+async def test_what_all_calls_share_stands_first_for_prefix_caches() -> None:
+    question = "Why do ducks not freeze to the ice? " * 20
     with ScriptedChatServer(["Score: 5"]) as server:
-        await ChatReranker(chat(server)).score(QUESTION, passages("one", "two"))
-    starts = {prompt.split("<passage>")[0] for prompt in server.prompts()}
-    assert len(starts) == 1
+        await ChatReranker(chat(server), criteria="Only birds count. " * 20).score(question, passages("one", "two"))
+        await ChatReranker(chat(server)).score("Another question?", passages("one"))
+    one, two, other = server.prompts()
+    shared = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, two, strict=False)))
+    assert shared.endswith("\n\nPassage:\n<passage>\n")
+    assert len(one) - len(shared) < 30  # the passage and its end
+    assert "Only birds count." in shared and question in shared
+    assert "Reply" not in other.split("<passage>")[1]  # no instruction behind the passage
+
+
+async def test_the_second_attempt_has_the_same_beginning() -> None:
+    with ScriptedChatServer(["great", "Score: 1"]) as server:
+        await ChatReranker(chat(server)).score(QUESTION, passages("one"))
+    first, second = server.prompts()
+    assert second.startswith(first)
 
 
 async def test_an_unreadable_reply_is_asked_for_once_more_with_the_reason() -> None:
@@ -71,6 +87,44 @@ async def test_an_unreadable_reply_is_asked_for_once_more_with_the_reason() -> N
     said, complaint = server.requests[1]["messages"][2:]
     assert (said["role"], said["content"]) == ("assistant", "Score: 7")
     assert "7 is not between 0 and 5" in complaint["content"]
+    assert 'Reply with the JSON object {"score": N} only.' in complaint["content"]
+
+
+async def test_the_first_attempt_asks_for_probabilities_the_second_for_json() -> None:
+    with ScriptedChatServer(["great", '{"score": 4.5}']) as server:
+        assert await ChatReranker(chat(server)).score(QUESTION, passages("x")) == [0.9]
+    first, second = server.requests
+    assert first["logprobs"] is True and "response_format" not in first
+    assert second["response_format"]["type"] == "json_schema" and "logprobs" not in second
+    assert second["response_format"]["json_schema"]["schema"]["properties"] == {
+        "score": {"title": "Score", "type": "number"}
+    }
+
+
+async def test_a_server_that_refuses_formats_is_read_strictly_all_the_same() -> None:
+    def script(request: Mapping[str, Any]) -> str | Reply:
+        if "response_format" in request:
+            return Reply("response_format is not supported", status=400)
+        return "Score: 2" if len(request["messages"]) > 2 else "great"
+
+    with ScriptedChatServer(script) as server:
+        assert await ChatReranker(chat(server)).score(QUESTION, passages("x")) == [0.4]
+
+
+@pytest.mark.parametrize("said", ["10", "-1", "Score: 2 or score: 3", ""])
+async def test_what_is_refused_is_asked_for_again_once_with_the_reason(said: str) -> None:
+    with ScriptedChatServer([said, said, "Score: 3"]) as server:
+        reranker = ChatReranker(chat(server))
+        assert await reranker.score(QUESTION, passages("x")) == [None]
+    assert len(server.requests) == 2
+    complaint = server.requests[1]["messages"][3]["content"]
+    assert complaint.startswith(f"That could not be used: {reranker.problems[0]} Reply")
+
+
+async def test_a_megabyte_of_nonsense_is_not_sent_back_whole() -> None:
+    with ScriptedChatServer(["word " * 200_000, "Score: 3"]) as server:
+        assert await ChatReranker(chat(server)).score(QUESTION, passages("x")) == [0.6]
+    assert len(server.requests[1]["messages"][2]["content"]) == 2000
 
 
 async def test_a_score_in_thinking_alone_is_no_score() -> None:
@@ -111,6 +165,28 @@ async def test_a_server_that_is_gone_gives_none_for_all() -> None:
     with ScriptedChatServer(["Score: 5"]) as server:
         model = chat(server)
     assert await ChatReranker(model).score(QUESTION, passages("a", "b")) == [None, None]
+
+
+async def test_every_passage_is_told_and_every_failure_kept_with_its_reason() -> None:
+    told: list[int] = []
+    with ScriptedChatServer(lambda r: "great" if "bad" in str(r["messages"][1]) else "Score: 4") as server:
+        reranker = ChatReranker(chat(server), on_scored=lambda: told.append(1))
+        outcomes = await reranker.outcomes(QUESTION, passages("good", "bad", "fair"))
+        scores = await reranker.score(QUESTION, passages("good", "bad", "fair"))
+    assert (outcomes[0], outcomes[2], scores) == (0.8, 0.8, [0.8, None, 0.8])
+    assert isinstance(outcomes[1], UnreadableReply)
+    assert len(told) == 6
+    assert [str(problem) for problem in reranker.problems] == [str(outcomes[1])]
+
+
+async def test_calls_end_when_the_caller_is_gone() -> None:
+    with ScriptedChatServer(lambda _: Reply("Score: 1", delay=0.3)) as server:
+        reranker = ChatReranker(chat(server, concurrency=2))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await reranker.score(QUESTION, passages(*"abcdef"))
+        await asyncio.sleep(0.5)
+        assert len(server.requests) <= 2
 
 
 async def test_the_model_s_limit_holds_for_the_passages() -> None:

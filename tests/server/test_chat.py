@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,8 +20,9 @@ from openai import APIError, BadRequestError, NotFoundError, OpenAI
 from reasonir_agent import AgentSettings, Corpus
 from reasonir_agent.llm import open_chat_model
 from reasonir_agent.server import Limits, chat
-from reasonir_agent.server.narration import inert
+from reasonir_agent.server.narration import Narrator, inert, markdown
 from reasonir_agent.testing import FakeEncoder, Reply, ScriptedChatServer, write_corpus
+from reasonir_agent.types import Answer, Citation, Usage
 
 TEXTS = {
     "ducks.txt": "Ducks keep their feet cold on purpose. The arteries of their legs lie beside the veins.",
@@ -39,16 +41,34 @@ class Script:
     """A chat model that knows which step asks, and counts."""
 
     def __init__(self, **says: Any) -> None:
-        self.says: dict[str, Any] = {"rewrite": REWRITE, "rerank": "Score: 3", "answer": quoting, **says}
+        self.says: dict[str, Any] = {
+            "rewrite": REWRITE,
+            "rerank": "Score: 3",
+            "grade": '{"verdict": "answer"}',
+            "answer": quoting,
+            "support": supported,
+            **says,
+        }
         self.asked: list[str] = []
 
     def __call__(self, request: Any) -> Any:
         system, text = (str(request["messages"][i]["content"]) for i in (0, 1))
-        starts = {"You prepare": "rewrite", "You judge": "rerank", "You answer": "answer"}
+        starts = {
+            "You prepare": "rewrite",
+            "You judge": "rerank",
+            "You decide": "grade",
+            "You answer": "answer",
+            "You check": "support",
+        }
         step = next(name for start, name in starts.items() if system.startswith(start))
         self.asked.append(step)
         says = self.says[step]
         return says(text) if callable(says) else says
+
+
+def supported(text: str) -> str:
+    """Every quote supports its sentence."""
+    return json.dumps({"pairs": [{"pair": one["pair"], "supported": True} for one in json.loads(text)]})
 
 
 def quoting(text: str) -> str:
@@ -158,10 +178,10 @@ def test_the_agent_answers_as_a_model(scripted: Any, connect: Any) -> None:
     assert text.startswith(f"Lenders lose [{citation['n']}].\n\n**Sources**\n\n- [{citation['n']}] `")
     assert text.endswith("“Borrowers repay with money that buys less.”")
     assert TEXTS["debts.txt"][citation["start"] : citation["end"]] == citation["quote"]
-    assert citation["source"].endswith("debts.txt") and citation["verified"] == "quote"
+    assert citation["source"].endswith("debts.txt") and citation["verified"] == "supported"
     assert reply.choices[0].finish_reason == "stop" and reply.object == "chat.completion" and reply.model == MODEL
     assert reply.reasonir["rewrites"] == [REWRITE] and reply.reasonir["abstained"] is False
-    assert reply.reasonir["llm_calls"] == 1 + len(TEXTS) + 1 and len(reply.reasonir["hits"]) == len(TEXTS)
+    assert reply.reasonir["llm_calls"] == 1 + len(TEXTS) + 1 + 1 + 1 and len(reply.reasonir["hits"]) == len(TEXTS)
     assert reply.usage.prompt_tokens > 100 and reply.usage.completion_tokens > 10
     assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens
     assert reply.choices[0].message.reasoning_content.splitlines() == [
@@ -190,6 +210,111 @@ def test_streamed_the_steps_come_first_and_the_checked_answer_with_its_citations
     assert {**chunks[-2].reasonir, "seconds": 0} == {**whole.reasonir, "seconds": 0}
     assert chunks[-1].choices == [] and chunks[-1].usage == whole.usage
     assert len({chunk.id for chunk in chunks}) == 1 and chunks[0].id != whole.id
+
+
+def test_the_rewrite_is_told_as_it_is_written_and_the_draft_never(scripted: Any, connect: Any) -> None:
+    script = Script(support=lambda text: Reply(supported(text), delay=0.3))
+    chunks = connect(scripted(script)).chat.completions.create(
+        model=MODEL, messages=said_by_user(QUESTION), stream=True
+    )
+    deltas = [chunk.choices[0].delta for chunk in chunks]
+    thinking = [getattr(delta, "reasoning_content", None) or "" for delta in deltas]
+    pieces = thinking[: next(n for n, told in enumerate(thinking) if "scoring" in told)]
+    assert sum(told != "" for told in pieces) > 5, "not piece by piece"
+    assert "Lenders" not in "".join(thinking)
+    assert [delta.content for delta in deltas if delta.content] == [deltas[-2].content]
+
+
+def test_what_is_missing_and_the_next_rewrite_are_told(scripted: Any, connect: Any) -> None:
+    missing = '{"verdict": "search", "missing": ["what lenders do"]}'
+    url = scripted(
+        Script(rewrite=lambda text: "Lenders and their loans." if "what lenders do" in text else REWRITE, grade=missing)
+    )
+    for stream in (False, True):
+        said = connect(url).chat.completions.create(model=MODEL, messages=said_by_user(QUESTION), stream=stream)
+        parts = [chunk.choices[0].delta for chunk in said] if stream else [said.choices[0].message]
+        thinking = "".join(getattr(part, "reasoning_content", None) or "" for part in parts)
+        assert thinking.splitlines() == [
+            f"searching with: {REWRITE}",
+            "scoring 4 passages",
+            "still missing: what lenders do",
+            "searching with: Lenders and their loans.",
+            "scoring 4 passages",
+            "answering from 4 passages",
+        ]
+
+
+def test_a_quote_that_supports_nothing_is_no_source() -> None:
+    one, other = (Citation(n, f"id{n}", f"{n}.txt", 0, 5, f"words {n}", "unsupported") for n in (1, 2))
+    answer = Answer("Why?", [], [], Usage(), answer="So it is [2].", citations=[one, replace(other, verified="quote")])
+    assert markdown(answer) == "So it is [2].\n\n**Sources**\n\n- [2] `2.txt`, characters 0 to 5: “words 2”"
+    assert markdown(replace(answer, citations=[one])) == "So it is [2]."
+
+
+def narrated() -> tuple[Narrator, list[str]]:
+    told: list[str] = []
+    return Narrator(told.append, scores=True, depth=30, shown=8), told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Plain words.",
+        "  two\n\nparagraphs \t and   spaces ",
+        "![picture](http://evil.example) ! [a] !![b]",
+        "<img src=x> < 3 <<img> a<",
+        "温暖的血液！[x]",
+        "ends with !",
+        "",
+    ],
+)
+def test_pieces_make_the_same_line_as_the_whole(text: str) -> None:
+    (pieces, told), (whole, expected) = narrated(), narrated()
+    whole.step("rewrite", {"rewrites": [text]})
+    for character in text:
+        pieces.news({"kind": "rewrite", "text": character})
+    pieces.step("rewrite", {"rewrites": [text]})
+    assert "".join(told).replace(": \n", ":\n") == "".join(expected)
+    assert not re.search(r"!\[|<[A-Za-z/!?]", "".join(told))
+
+
+def test_scores_are_told_in_tens_and_no_rewrite_twice() -> None:
+    narrator, told = narrated()
+    narrator.step("rewrite", {"rewrites": ["one", "two"]})
+    narrator.step("retrieve", {"hits": [{}] * 100})
+    for done in range(1, 26):
+        narrator.news({"kind": "rerank", "done": done, "of": 30})
+    narrator.step("rerank", {"hits": [{}] * 100, "warnings": ["some\nfailed"]})
+    narrator.news({"kind": "answer", "text": "a draft"})
+    narrator.step("grade", {"verdict": "search", "missing": ["this", "that"]})
+    narrator.step("rewrite", {"rewrites": ["one", "two", "three"]})
+    narrator.step("grade", {"verdict": "abstain", "missing": []})
+    narrator.step("grade", {"verdict": "answer"})
+    assert "".join(told).splitlines() == [
+        "searching with: one",
+        "searching with: two",
+        "scoring 30 passages",
+        "scored 10 of 30",
+        "scored 20 of 30",
+        "note: some failed",
+        "still missing: this; that",
+        "searching with: three",
+        "the passages are from other fields",
+        "answering from 8 passages",
+    ]
+
+
+def test_a_rewrite_that_begins_anew_or_cannot_be_used_is_told() -> None:
+    narrator, told = narrated()
+    for piece in ("bro", "ken", None, "second ", "try"):
+        narrator.news({"kind": "rewrite", "text": piece})
+    narrator.step("rewrite", {"rewrites": [], "warnings": ["the question could not be rewritten"]})
+    assert "".join(told).splitlines() == [
+        "searching with: broken",
+        "searching with: second try",
+        "searching with the question",
+        "note: the question could not be rewritten",
+    ]
 
 
 def test_without_include_usage_there_is_no_chunk_without_a_choice(plain: str, connect: Any) -> None:
@@ -243,8 +368,9 @@ def test_the_last_user_message_is_the_question(scripted: Any, connect: Any) -> N
 def test_a_quote_loads_no_picture_and_the_payload_keeps_the_words(plain: str, connect: Any) -> None:
     reply = connect(plain).chat.completions.create(model=MODEL, messages=said_by_user("Where do zebras graze?"))
     text = reply.choices[0].message.content
-    assert "![" not in text and "<img" not in text
-    assert "&#33;[here](http://evil.example/?q=1) and &lt;img src=x> there" in text
+    shown = re.sub("`[^`]*`", "", text)  # a page shows code as it is
+    assert "![" not in shown and "<img" not in shown and "http" not in shown
+    assert "`Zebras graze ![here](http://evil.example/?q=1) and <img src=x> there, on the wide plains.`" in text
     assert "![here](http://evil.example/?q=1)" in reply.citations[0]["quote"]
 
 

@@ -53,6 +53,10 @@ def script(request: Any) -> str:
         return REWRITE
     if system.startswith("You judge how useful"):
         return "Score: 3"
+    if system.startswith("You decide how"):
+        return '{"verdict": "answer"}'
+    if system.startswith("You check citations"):
+        return json.dumps({"pairs": [{"pair": one["pair"], "supported": True} for one in json.loads(text)]})
     n = next(int(n) for n, said in re.findall(r'<passage n="(\d+)">\n(.*?)\n</passage>', text, re.S) if "repay" in said)
     return json.dumps({"found": True, "answer": f"So [{n}].", "citations": [{"n": n, "quote": "Borrowers repay"}]})
 
@@ -111,8 +115,8 @@ def test_with_a_chat_model_questions_are_rewritten_unless_they_ask_not_to_be(ser
         chat = open_chat_model("openai:test", base_url=server.base_url, max_retries=0)
         url = serve(corpus.encoder, corpus=corpus, chat=chat).url
         told = post(f"{url}/ask", {"question": QUESTION})
-        assert told["rewrites"] == [REWRITE] and told["usage"]["llm_calls"] == 1 + 3 + 1
-        assert told["citations"][0]["quote"] == "Borrowers repay" and told["citations"][0]["verified"] == "quote"
+        assert told["rewrites"] == [REWRITE] and told["usage"]["llm_calls"] == 1 + 3 + 1 + 1 + 1
+        assert told["citations"][0]["quote"] == "Borrowers repay" and told["citations"][0]["verified"] == "supported"
         found = post(f"{url}/search", {"question": QUESTION, "rewrite": False, "k": 1})
         assert found["rewrites"] == [] and len(found["hits"]) == 1
         assert found["hits"][0]["reranker_score"] == pytest.approx(0.6)

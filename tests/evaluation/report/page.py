@@ -37,6 +37,11 @@ class Element:
         """Its text as it is read, without pictures and runs of white space."""
         return " ".join(" ".join(self._texts()).split()).replace("_ ", "_")
 
+    @property
+    def exact(self) -> str:
+        """Its text as it stands, that of pictures too."""
+        return "".join(one if isinstance(one, str) else one.exact for one in self.inside)
+
     def _texts(self) -> Iterator[str]:
         for one in self.inside:
             if isinstance(one, str):
@@ -70,8 +75,13 @@ class _Reader(HTMLParser):
 
 def read(file: Path) -> Element:
     """The page as a tree; wrong nesting fails the test."""
+    return parse(file.read_text(encoding="utf-8"))
+
+
+def parse(page: str) -> Element:
+    """`read`, of a page at hand."""
     reader = _Reader()
-    reader.feed(file.read_text(encoding="utf-8"))
+    reader.feed(page)
     reader.close()
     assert len(reader.open) == 1, "something was left open"
     return reader.open[0]
