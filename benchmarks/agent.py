@@ -138,8 +138,9 @@ def overhead(work: Path, sizes: list[int], questions: int, latency: float) -> No
     encoder = RandomVectors()
     for size in sizes:
         files = write_files(work / f"texts-{size}", size)
-        with Corpus(work / f"store-{size}", encoder, create=True) as corpus:
-            corpus.index(work / f"texts-{size}")
+        if not (work / f"store-{size}").exists():
+            with Corpus(work / f"store-{size}", encoder, create=True) as corpus:
+                corpus.index(work / f"texts-{size}")
         with server(latency) as url, Corpus(work / f"store-{size}", encoder) as corpus:
             asked = [ask_for(file) for file in files[:: max(1, len(files) // (questions + 3))]][: questions + 3]
             rows = [timed(question, corpus, url) for question in asked][3:]  # the first ones open files and connections
@@ -324,6 +325,7 @@ def main() -> None:
     arguments.add_argument("--questions", type=int, default=30)
     arguments.add_argument("--rounds", type=int, default=7)
     arguments.add_argument("--latency", type=float, default=0.2, help="seconds of each reply")
+    arguments.add_argument("--work", type=Path, help="keep the stores in this folder, and use those that are there")
     given = arguments.parse_args()
     if given.what == "serve":
         serve(given.latency)
@@ -333,7 +335,7 @@ def main() -> None:
         malformed()
     else:
         with tempfile.TemporaryDirectory() as folder:
-            overhead(Path(folder), given.sizes, given.questions, given.latency)
+            overhead(given.work or Path(folder), given.sizes, given.questions, given.latency)
 
 
 if __name__ == "__main__":

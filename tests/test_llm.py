@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from reasonir_agent.errors import ChatError, ChatUnavailable, InputError, UnreadableReply
-from reasonir_agent.llm import ChatModel, Meter, as_chat_model, open_chat_model, read_json, split_thinking
+from reasonir_agent.llm import ChatModel, Meter, as_chat_model, model, open_chat_model, read_json, split_thinking
+from reasonir_agent.llm.replies import as_reply
 from reasonir_agent.testing import Reply, ScriptedChatServer
 
 KEY = "sk-secret-123456"
@@ -199,6 +200,9 @@ class TestReadingJson:
             ('{"name": "x", "parts": ["a", 5]}', r"^parts\.1: Input should be a valid string"),
             ('{"name": null}', r"^name: "),
             ('[{"name": "x"}, {"name": "y"}]', "2 different JSON objects"),
+            ('{"name": "x", "name": "y"}', "a key stands twice"),
+            ('{"name": "x", "score": NaN}', "no complete JSON object"),
+            ('{"name": "x", "score": -Infinity}', "no complete JSON object"),
         ],
     )
     def test_anything_else_is_refused_with_the_reason(self, text: str, why: str) -> None:
@@ -426,6 +430,69 @@ class TestFailures:
     async def test_lone_surrogates_cannot_be_sent_and_say_so(self) -> None:
         with ScriptedChatServer(["hi"]) as server, pytest.raises(ChatError):
             await opened(server).complete([("user", "a \ud800 b")], meter=Meter())
+
+
+class TestSecrets:
+    """A key of any shape, repeated by a server in any form, shows in no message."""
+
+    @pytest.mark.parametrize("key", ["hunter2!", "a'b\"c\\\\d", "0000-1111", "%7Bkey%7D"])
+    @pytest.mark.parametrize("status", [400, 402, 429, 500])
+    async def test_a_known_key_is_removed(self, key: str, status: int) -> None:
+        with ScriptedChatServer([Reply(f"the key {key} is broke", status=status)], api_key=key) as server:
+            chat = opened(server, api_key=key)
+            with pytest.raises(ChatError) as caught:
+                await chat.complete(HELLO, meter=Meter())
+        assert len(server.requests) == 1
+        assert "[secret] is broke" in str(caught.value)
+        assert key not in str(caught.value) and key not in repr(chat)
+
+    async def test_the_key_of_a_model_that_the_caller_opened_is_known_too(self) -> None:
+        with ScriptedChatServer([Reply("the key hunter2! is broke", status=400)]) as server:
+            chat = as_chat_model(opened(server, api_key="hunter2!").model)
+            with pytest.raises(ChatError, match=r"the key \[secret\] is broke"):
+                await chat.complete(HELLO, meter=Meter())
+
+    def test_a_key_from_the_environment_is_known_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", "hunter2!")
+        assert "hunter2!" in open_chat_model("openai:test").secrets
+
+
+class TestHostileReplies:
+    async def test_halves_of_characters_are_replaced_and_pairs_joined(self) -> None:
+        message = {"role": "assistant", "content": "a \ud83d b \ud83e\udd86"}
+        body = {**COMPLETION, "choices": [{"index": 0, "finish_reason": "stop", "message": message}]}
+        with ScriptedChatServer([Reply(body=json.dumps(body).encode())]) as server:
+            reply = await opened(server).complete(HELLO, meter=Meter())
+        assert reply.text == "a \ufffd b \U0001f986"
+
+    @pytest.mark.parametrize("tokens", [-5, "many", None, [3], 2.5, True])
+    def test_what_is_no_number_of_tokens_counts_as_not_reported(self, tokens: Any) -> None:
+        message = SimpleNamespace(content="x", usage_metadata={"input_tokens": tokens, "output_tokens": 7})
+        reply = as_reply(message)
+        assert (reply.prompt_tokens, reply.completion_tokens) == (0, 7)
+
+    async def test_a_megabyte_is_cut(self) -> None:
+        with ScriptedChatServer(["x" * 1_000_000]) as server:
+            reply = await opened(server).complete(HELLO, meter=Meter())
+        assert len(reply.text) == 200_000
+
+    async def test_an_endless_stream_is_cut_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(model, "LONGEST_STREAM", 100)
+        pieces: list[str | None] = []
+        meter = Meter()
+        with ScriptedChatServer(["<think>" + "hm hm " * 2000]) as server:
+            with pytest.raises(ChatError, match="does not end; it was cut off at 1"):
+                await opened(server, max_retries=3).complete(HELLO, meter=meter, on_text=pieces.append)
+            assert len(server.requests) == 1, "it is not tried again"
+        assert pieces == []
+        assert meter.carried()["completion_tokens"] > 0, "and was not free"
+
+    async def test_a_stream_that_always_breaks_off_was_there(self) -> None:
+        with ScriptedChatServer([Reply("one two three four", drop=True)]) as server:
+            with pytest.raises(ChatError) as caught:
+                await opened(server, max_retries=1).complete(HELLO, meter=Meter(), on_text=lambda _: None)
+            assert len(server.requests) == 2
+        assert not isinstance(caught.value, ChatUnavailable)
 
 
 class TestLoopsAndLimits:

@@ -189,7 +189,7 @@ class Conversation:
 
     async def _run(self, turn: str, begin: _State | None) -> Exchange:
         # every step is on disk before the next begins
-        await self._graph.ainvoke(begin or await self._state(turn), _thread(turn), durability="sync")
+        await self._graph.ainvoke(begin, _thread(turn), durability="sync")
         exchange = await self._exchange(await self._state(turn))
         await self.session.tidy(turn)
         return exchange

@@ -91,11 +91,12 @@ class HarmlessStream:
 
     def __init__(self, question: str, show: _Show) -> None:
         self._question, self._show, self._held = question, show, ""
+        self._last = ""  # character that was shown
 
     def feed(self, piece: str | None) -> None:
         """A further piece of the text; None when it begins anew."""
         if piece is None:
-            self._held = ""
+            self._held = self._last = ""
             self._show(None)
             return
         whole = _WHOLE_WORDS.match(piece)
@@ -113,7 +114,8 @@ class HarmlessStream:
     def _say(self, words: str) -> None:
         plain = _MARKUP.sub(lambda match: f"{match[0]} ", harmless(words, self._question))
         if plain:
-            self._show(plain)
+            self._show(f" {plain}" if self._last == "]" and plain[0] in ":(" else plain)
+            self._last = plain[-1]
 
 
 def draft_stream(question: str, show: _Show) -> _Show:

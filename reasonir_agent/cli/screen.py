@@ -214,6 +214,8 @@ def _citation_line(citation: Citation) -> Text:
 
 
 def _print_rewrites(result: SearchResult) -> None:
+    from reasonir_agent.agent.harmless import harmless  # a rewriter that has read passages may bring their links
+
     for rewrite in result.rewrites:
-        words = " ".join(clean(rewrite).split())
+        words = " ".join(clean(harmless(rewrite, result.question)).split())
         out.print(Text(f"searched with: {words[:_PREVIEW]}{'…' if len(words) > _PREVIEW else ''}", style="dim"))

@@ -76,7 +76,7 @@ def as_text(message: Any) -> str:
 
 def _count(reported: Any) -> int:
     """A number of tokens; what is none counts as not reported."""
-    return reported if isinstance(reported, int) and reported > 0 else 0
+    return reported if type(reported) is int and reported > 0 else 0
 
 
 def _tokens(given: Any) -> tuple[Token, ...]:

@@ -272,6 +272,7 @@ class TestWhatIsShown:
         [
             "The feet are cold [1]. ![x](https://evil.example/?q=1)",
             "The feet are cold [1]. htt[9]ps://evil.example/x",
+            "The feet are cold [1]. htt[9]p://evil.example",
             "The feet are cold 【1】(https://evil.example)",
             "The feet are cold [1](https://evil.example)",
             "The feet are cold 【&#49;】(//evil.example)",
@@ -284,7 +285,7 @@ class TestWhatIsShown:
         written, _ = await write(draft(said, (1, COLD)))
         for text in (written.answer, *written.problems, *written.warnings()):
             assert "](" not in text and "]:" not in text
-            assert "https:" not in text and "evil.example/" not in text
+            assert "http:" not in text and "https:" not in text and "evil.example/" not in text
             text.encode()
         assert "The feet are cold [1]" in written.answer
 

@@ -214,17 +214,21 @@ def test_a_message_that_cannot_be_made_to_stand_alone_is_asked_as_it_is(
 
 
 def test_the_bounds_of_a_turn_hold_for_understanding_it_too(
-    file: Path, corpus: Corpus, model: Any, open_chat: Callable[..., ChatModel]
+    file: Path, corpus: Corpus, model: Any, quoting: Any, open_chat: Callable[..., ChatModel]
 ) -> None:
     async def talk(conversation: Conversation) -> None:
-        await conversation.say(FIRST)
-        before = len(server.requests)
-        found = await conversation.say(FOLLOW_UP)
-        assert len(server.requests) - before == found.answer.usage.llm_calls == 5
+        first = await conversation.say(FIRST)
+        assert first.answer.usage.llm_calls == len(server.requests) == 10
+        second = await conversation.say(FOLLOW_UP)
+        assert second.answer.usage.llm_calls == len(server.requests) - 10 <= 10
+        assert len(script.followed) == 1
 
-    settings = AgentSettings(max_calls=5)
-    with ScriptedChatServer(Script(model())) as server:
-        holding(file, corpus, talk, chat=open_chat(server), settings=settings)
+    # an answer that has to be repaired takes all that it may
+    script = Script(
+        model(answer=quoting("Borrowers repay", answer="So it is [1]. Lenders lose what they had hoped to gain."))
+    )
+    with ScriptedChatServer(script) as server:
+        holding(file, corpus, talk, chat=open_chat(server), settings=AgentSettings(max_calls=10))
 
 
 async def test_an_unreachable_server_is_no_reason_to_ask_something_else(open_chat: Callable[..., ChatModel]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reasonir_agent.agent.draft_stream import FieldStream, HarmlessStream, draft_stream
@@ -88,6 +88,8 @@ PIECES = st.sampled_from(
 
 
 @settings(deadline=None, max_examples=500)
+@example(["www.", "例", "://"])
+@example(["www.", "例", "(http"])
 @given(st.lists(PIECES, max_size=20))
 def test_no_address_is_shown_although_it_comes_in_pieces(pieces: list[str]) -> None:
     shown: list[str | None] = []

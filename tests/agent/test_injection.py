@@ -18,11 +18,12 @@ from rich.console import Console
 
 from reasonir_agent import AgentSettings, Corpus, ask
 from reasonir_agent.agent.citations import CODE, marks
+from reasonir_agent.agent.extractive import extract_answer
 from reasonir_agent.cli import screen
 from reasonir_agent.reranking.prompt import messages
 from reasonir_agent.server.narration import Narrator, markdown
 from reasonir_agent.testing import FakeEncoder, ScriptedChatServer
-from reasonir_agent.types import Answer
+from reasonir_agent.types import Answer, Hit, Passage
 from tests.agent.injections import ACTIVE, EVIL, MARK, PLANTED
 from tests.corpus.making import pdf
 
@@ -230,6 +231,7 @@ def test_a_terminal_is_given_no_control_characters(told: Any, monkeypatch: Any, 
     printed = _printed(answer, monkeypatch, is_terminal=is_terminal)
     ours = re.sub(r"\x1b\[[0-9;]*m", "", printed) if is_terminal else printed
     assert all(c in "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") for c in ours)
+    assert not ACTIVE.search(ours.partition("\n[")[0]), "before the citations, which are verbatim"
 
 
 def _printed(answer: Answer, monkeypatch: Any, *, is_terminal: bool) -> str:
@@ -264,3 +266,21 @@ def test_an_answer_without_a_model_holds_no_link_either(planted: Corpus, questio
     assert not ACTIVE.search(answer.answer)
     assert not ACTIVE.search(CODE.sub("", markdown(answer)))
     assert marks(answer.answer) == {one.n for one in answer.citations}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        (f"Ducks stay warm, see https://{EVIL}/x for more.", "Ducks stay warm, see [link removed] for more. [1]"),
+        ("Ducks stay warm in the snow.[2][3]", "Ducks stay warm in the snow. [1]"),
+        ("Ducks stay warm in the snow [&#50;].", "Ducks stay warm in the snow. [1]"),
+        ("Ducks stay warm at htt[9]p://evil.example.", "Ducks stay warm at [link removed]. [1]"),
+        ("Ducks ![x](/y.png) and <img src=z> stay warm.", "Ducks x and < img src=z> stay warm. [1]"),
+    ],
+)
+def test_an_extracted_sentence_brings_no_address_and_no_mark(sentence: str, shown: str) -> None:
+    encoder, passage = FakeEncoder(), Passage.make("ducks.txt", 0, len(sentence), sentence)
+    vector = encoder.encode_queries(["ducks stay warm"])
+    answer, citations = extract_answer("Do ducks stay warm?", vector, [Hit(passage, 0.9)], encoder, sentences=3)
+    assert answer == shown
+    assert [one.quote for one in citations] == [sentence]
