@@ -60,12 +60,11 @@ def doctor(
 
 def _examine_store(choices: Choices, *, rebuild: bool, as_json: bool) -> bool:
     from reasonir_agent.corpus.doctor import examine
-    from reasonir_agent.encoder import ReasonIREncoder
 
     with screen.python_warnings():
         findings = examine(
             choices.store,
-            lambda name: ReasonIREncoder(choices.encoder_option or name),
+            lambda name: choices.encoder_named(choices.encoder_option or name),
             rebuild=rebuild,
             exact_bytes=choices.exact_bytes,
         )
