@@ -15,7 +15,15 @@ import typer
 from reasonir_agent.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/RESULTS.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "benchmarks/RESULTS.md",
+    "examples/05_langgraph_server/README.md",
+    "integrations/langchain-reasonir/README.md",
+    "integrations/llama-index-reasonir/README.md",
+)
 _FENCE = re.compile(r"^```(?:bash|sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

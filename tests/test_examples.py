@@ -89,3 +89,24 @@ def test_an_assistant_by_mcp() -> None:
     printed = run("09_mcp.py")
     holds(printed, "tools: search, ask, read_passage", "stress-concentration.md:", "[1] stress-concentration.md")
     holds(printed, "read_passage: ", "no document of this store has the field 'colour'")
+
+
+@pytest.mark.slow
+def test_a_query_engine_of_llama_index() -> None:
+    alone, ours = run("06_llama_index.py").split("== rewritten, by meaning and by words, reranked")
+    assert "== the embedding alone, in LlamaIndex's own engine" in alone
+    assert "stress-concentration.md" in ours.strip().splitlines()[1] or "stress-concentration.md" in ours
+    holds(ours, "reranker 1.0")
+    holds(ours, "13 model calls")
+
+
+@pytest.mark.slow
+def test_somebody_s_own_encoder_here_and_behind_a_server() -> None:
+    printed = run("10_custom_encoder.py")
+    holds(printed, "81 passages", "== an encoder of your own", "stress-concentration.md")
+    holds(
+        printed,
+        "'hashing' behind a server, 512 numbers",
+        "stress-concentration.md",
+        "cannot be searched with 'hashing'",
+    )

@@ -16,7 +16,10 @@ StoreOption = Annotated[
 ]
 EncoderOption = Annotated[
     str | None,
-    typer.Option("--encoder", help="Folder, known name or hub name (default: the store's, or minilm)."),
+    typer.Option(
+        "--encoder",
+        help="Folder, known name, hub name, or a server as http://HOST/v1#MODEL (default: the store's, or minilm).",
+    ),
 ]
 LlmOption = Annotated[
     str | None, typer.Option("--llm", help="Chat model as provider:model (default: $REASONIR_LLM, or none).")

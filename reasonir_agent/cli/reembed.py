@@ -28,12 +28,10 @@ def reembed(
     as_json: JsonOption = False,
 ) -> None:
     """Encode the texts of a store or a Chroma collection with another encoder, and switch to it at the end."""
-    from reasonir_agent.encoder import ReasonIREncoder
-
     if (chroma is None) != (collection is None):
         raise InputError("--chroma FOLDER and --collection NAME belong together, got only one of them")
     choices = choose(store=store, encoder=encoder)
-    new = ReasonIREncoder(encoder)
+    new = choices.encoder_named(encoder)
     with screen.python_warnings(), screen.progress(unit="texts") as progress:
         if chroma is not None and collection is not None:
             report = _collection(chroma, collection, new, progress)

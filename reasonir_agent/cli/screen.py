@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from reasonir_agent.corpus.reembed import ReembedReport
     from reasonir_agent.corpus.report import IndexReport, Step
     from reasonir_agent.corpus.report import Progress as Report
+    from reasonir_agent.encoder.endpoint import EndpointReport
     from reasonir_agent.types import Answer, Citation, SearchResult, Usage
 
 out = Console(highlight=False, soft_wrap=False)
@@ -129,6 +131,28 @@ def print_findings(findings: Sequence[Finding], store: object) -> None:
         state = "repaired" if one.sound and one.problem else mark
         words = "; ".join(part for part in (one.problem, one.done) if part)
         out.print(Text.assemble((f"{one.part:<14}", "bold"), (f"{state:<9}", style), clean(words)))
+
+
+def print_endpoint(report: EndpointReport, *, rows: int = 8) -> None:
+    """How a server is wrong: verdict, what each mistake means, the nearest variants with their cosines."""
+    kind = "a model for each role" if report.by_roads else "whole strings"
+    out.print(Text.assemble(("server ", "bold"), f"{clean(report.address)}  model {clean(report.model)} ({kind})"))
+    out.print(Text(clean(report.verdict), style="green" if report.is_right else "bold red"))
+    for line in report.meanings():
+        out.print(Padding(Text(clean(line)), _INDENT, expand=False))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("variant")
+    table.add_column("mean cosine", justify="right")
+    table.add_column("least", justify="right")
+    for number, one in enumerate(report.nearest):
+        if number < rows or one.variant == "right":
+            table.add_row(Text(clean(one.variant)), f"{one.mean:.4f}", f"{one.least:.4f}")
+    if report.nearest:
+        out.print(table)
+    out.print(Text(f"length of the vectors: {report.norms[0]:.4g} to {report.norms[1]:.4g}", style="dim"))
+    if report.left_out:
+        out.print(Text(f"not compared: {clean('; '.join(report.left_out))}", style="dim"))
+    notes(report.notes)
 
 
 def print_reembed(report: ReembedReport) -> None:

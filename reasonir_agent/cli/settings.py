@@ -66,10 +66,21 @@ class Choices:
 
     def open_encoder(self) -> ReasonIREncoder:
         """The encoder: as given, else the store's, else the fallback, else the local default."""
-        from reasonir_agent.encoder import ReasonIREncoder
         from reasonir_agent.stores.encoders import stored_encoder
 
-        return ReasonIREncoder(self.encoder_option or stored_encoder(self.store) or self.encoder_fallback)
+        return self.encoder_named(self.encoder_option or stored_encoder(self.store) or self.encoder_fallback)
+
+    def encoder_named(self, name: str | None) -> ReasonIREncoder:
+        """An encoder by folder, name or hub name, or by its server's address, `http://HOST/v1#MODEL`.
+
+        The key for a server is OPENAI_API_KEY. MODEL may be left out where the server has one model only.
+        """
+        from reasonir_agent.encoder import ReasonIREncoder
+
+        if name is None or not name.startswith(("http://", "https://")):
+            return ReasonIREncoder(name)
+        address, _, model = name.partition("#")
+        return ReasonIREncoder(model or None, base_url=address, api_key=self.environment.get("OPENAI_API_KEY"))
 
     def open_corpus(self, *, create: bool = False) -> Corpus:
         """The corpus; without `create` the store must be there."""

@@ -20,14 +20,15 @@ import numpy as np
 from reasonir_agent.encoder.batching import Row
 from reasonir_agent.encoder.checkpoint import Checkpoint, count_parameters, read_checkpoint
 from reasonir_agent.encoder.engine import Engine
-from reasonir_agent.encoder.fingerprint import Fingerprint, weights_hash
-from reasonir_agent.encoder.known import DEFAULT_ENCODER
+from reasonir_agent.encoder.fingerprint import Fingerprint, ForeignFingerprint, weights_hash
+from reasonir_agent.encoder.known import DEFAULT_ENCODER, KnownEncoder
 from reasonir_agent.encoder.locate import locate
-from reasonir_agent.encoder.pooling import normalised
+from reasonir_agent.encoder.probes import SAMPLE, pack
 from reasonir_agent.encoder.remote import RemoteBackend
+from reasonir_agent.encoder.remote.texts import beginning, estimate
 from reasonir_agent.encoder.template import prefix, task_instruction
 from reasonir_agent.encoder.tokens import TextTokenizer, Tokens, well_formed
-from reasonir_agent.encoder.windows import RULE, cut, weights, windows
+from reasonir_agent.encoder.windows import RULE, combined, cut, windows
 from reasonir_agent.errors import InputError
 from reasonir_agent.spans import span
 
@@ -66,13 +67,15 @@ class ReasonIREncoder:
         device: "auto", "cpu", "cuda", "cuda:N", "mps".
         dtype: "auto" takes bfloat16 where the hardware is fast at it, float32 elsewhere.
         max_tokens: smaller window than the checkpoint's.
-        base_url: an OpenAI-compatible embeddings server; `model` is then its model's name.
+        base_url: an OpenAI-compatible embeddings server (vLLM, TEI, Infinity, `reasonir serve`), up to and including
+            `/v1`; `model` is then its model's name, None the only one that it has.
         api_key: key for that server.
 
     Raises:
         InputError: an argument cannot be used, or the name is unknown.
         CheckpointError: the folder is unsafe, broken or of an unknown shape.
         MissingExtra: a package is not installed; the message has the command.
+        EncoderError: the server cannot be reached, fails, or its answers cannot be used.
     """
 
     def __init__(
@@ -98,12 +101,13 @@ class ReasonIREncoder:
             query_instruction = task_instruction(task)
         self.counters = Counters()
         self._lock = threading.RLock()
-        self._fingerprint: Fingerprint | None = None
+        self._fingerprint: Fingerprint | ForeignFingerprint | None = None
         self._has_own_instruction = query_instruction is not None
         self._remote: RemoteBackend | None = None
         if base_url is not None:
-            self._remote = RemoteBackend(str(model or ""), base_url=base_url, api_key=api_key)
-            self._open_remote(query_instruction, document_instruction, max_tokens)
+            name = str(model) if model else None
+            self._remote = RemoteBackend(name, base_url=base_url, api_key=api_key)
+            self._open_remote(self._remote, query_instruction, document_instruction, max_tokens)
         else:
             self._open_local(model or DEFAULT_ENCODER, query_instruction, document_instruction, max_tokens)
             assert self._checkpoint is not None
@@ -126,17 +130,32 @@ class ReasonIREncoder:
         calibrated = located.known is not None and query is None and document is None
         self.abstain_below = located.known.abstain_below if located.known and calibrated else None
 
-    def _open_remote(self, query: str | None, document: str | None, max_tokens: int | None) -> None:
-        assert self._remote is not None
-        row = self._remote.known
+    def _open_remote(
+        self, remote: RemoteBackend, query: str | None, document: str | None, max_tokens: int | None
+    ) -> None:
         self._checkpoint, self._tokenizer, self._pool_prefix = None, None, True
-        self.name = self._remote.model
-        self._query_template = row.query_template if row else ""
-        self.window = max_tokens or (row.window if row else 8192)
-        self.query_prefix = prefix(row.query_template, row.instruction, query) if row else (query or "")
-        self.document_prefix = (row.document_prefix if row else "") if document is None else document
-        self.abstain_below = None
-        self.dim = self._remote.dim
+        self.name, self.abstain_below, self._query_template = remote.model, None, ""
+        self.window = self._nominal_window = remote.nominal_window(max_tokens)
+        row = remote.known
+        if remote.announced is not None:
+            if query is not None or document is not None or max_tokens is not None:
+                raise InputError(
+                    f"the server at {remote.server.address} puts the instruction on itself; query_instruction, task, "
+                    "document_instruction and max_tokens are set where it is started, not here"
+                )
+            self.window = remote.announced.window
+            parts = remote.announced.fingerprint.as_json()
+            self.query_prefix, self.document_prefix = (str(parts.get(f"{s}_prefix", "")) for s in ("query", "document"))
+            if row and (self.query_prefix, self.document_prefix) == _usual_prefixes(row):
+                self.abstain_below = row.abstain_below
+            remote.probe([SAMPLE[0]], [SAMPLE[0]])  # it answers, by both roads, in the length that it announces
+        else:
+            self.window = remote.window(max_tokens)
+            self._query_template = row.query_template if row else ""
+            self.query_prefix = prefix(row.query_template, row.instruction, query) if row else (query or "")
+            self.document_prefix = (row.document_prefix if row else "") if document is None else document
+            self._fingerprint = self._remote_fingerprint(remote)
+        self.dim = remote.dim
 
     def __repr__(self) -> str:
         return f"ReasonIREncoder({self.name!r}, dim={self.dim}, window={self.window})"
@@ -151,9 +170,13 @@ class ReasonIREncoder:
             kind: what is looked for; BRIGHT says "documents" where the documents are long.
 
         Raises:
-            InputError: there is no such split.
+            InputError: there is no such split, or the instruction is a server's.
         """
         instruction = task_instruction(task).replace("passages", kind)
+        if self._remote is not None and self._remote.announced is not None and self.query_prefix:
+            raise InputError(
+                f"the server at {self._remote.server.address} puts the instruction on itself; start it with the task"
+            )
         if self._has_own_instruction or "{instruction}" not in self._query_template:
             return self
         other = copy.copy(self)
@@ -162,8 +185,8 @@ class ReasonIREncoder:
         return other
 
     @property
-    def fingerprint(self) -> Fingerprint:
-        """What makes the vectors comparable. Hashes the weights at first use."""
+    def fingerprint(self) -> Fingerprint | ForeignFingerprint:
+        """What makes the vectors comparable. Hashes the weights at first use; a server's was asked for at the start."""
         if self._fingerprint is None:
             self._fingerprint = self._make_fingerprint()
         return self._fingerprint
@@ -193,13 +216,13 @@ class ReasonIREncoder:
     def count_tokens(self, texts: Sequence[str], /) -> list[int]:
         """Tokens of each text alone. For a remote encoder, a safe estimate (a token for three characters)."""
         if self._tokenizer is None:
-            return [len(text.encode(errors="replace")) // 3 + 1 for text in texts]
+            return [estimate(text) for text in texts]
         return self._tokenizer.count(texts)
 
     def beginning(self, text: str, tokens: int) -> str:
         """The text up to the end of its first `tokens` tokens; of a remote encoder, the same estimate."""
         if self._tokenizer is None:
-            return text.encode(errors="replace")[: 3 * tokens].decode(errors="ignore")
+            return beginning(text, tokens)
         return self._tokenizer.beginning(text, tokens)
 
     @property
@@ -219,28 +242,32 @@ class ReasonIREncoder:
                 places.setdefault(well_formed(text), []).append(number)
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         distinct = list(places)
-        with self._lock, span("encode", model=self.name, query=is_query, texts=len(distinct)):
-            found = self._encode_distinct(distinct, text_prefix, is_query=is_query)
+        with span("encode", model=self.name, query=is_query, texts=len(distinct)):
+            if self._remote is None:
+                with self._lock:
+                    found = self._encode_distinct(distinct, text_prefix, is_query=is_query)
+            else:  # a server takes several callers at once
+                found = self._encode_remotely(self._remote, distinct, text_prefix, is_query=is_query)
         for text, vector in zip(distinct, found, strict=True):
             vectors[places[text]] = vector
         self._count_empty(texts, vectors, places)
         return vectors
 
     def _encode_distinct(self, texts: list[str], text_prefix: str, *, is_query: bool) -> FloatMatrix:
-        if self._remote is not None:
-            return self._remote.encode([text_prefix + text for text in texts])
         assert self._tokenizer is not None
         longest = None if is_query else self.window
         split = self._tokenizer.split(texts, text_prefix, longest=longest)
         owners, rows = self._rows(split, text_prefix, is_query=is_query)
         parts = self._engine.run(rows) if rows else np.zeros((0, self.dim), dtype=np.float32)
         self.counters.encoded += len(rows)
-        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
-        belongs = np.asarray(owners, dtype=np.intp)
-        counts = np.bincount(belongs, minlength=len(texts))
-        np.add.at(vectors, belongs, parts * np.asarray(weights(counts.tolist()), dtype=np.float32)[:, None])
-        windowed = counts > 1
-        vectors[windowed] = normalised(vectors[windowed])
+        return combined(parts, owners, len(texts))
+
+    def _encode_remotely(
+        self, remote: RemoteBackend, texts: list[str], text_prefix: str, *, is_query: bool
+    ) -> FloatMatrix:
+        vectors, cut_short = remote.encode(texts, text_prefix, self.window, is_query=is_query)
+        self.counters.encoded += len(texts)
+        self._count_cut(cut_short, len(texts))
         return vectors
 
     def _rows(self, split: list[Tokens], text_prefix: str, *, is_query: bool) -> tuple[list[int], list[Row]]:
@@ -257,15 +284,18 @@ class ReasonIREncoder:
             sequences = windows(tokens, self.window) if is_query else [cut(tokens, self.window)]
             owners += [number] * len(sequences)
             rows += [Row(ids, pool_from) for ids in sequences]
+        self._count_cut(cut_short, len(split))
+        return owners, rows
+
+    def _count_cut(self, cut_short: int, count: int) -> None:
         if cut_short:
             self.counters.cut += cut_short
             warnings.warn(
-                f"{cut_short} of {len(split)} documents are longer than the window of {self.window} tokens and "
+                f"{cut_short} of {count} documents are longer than the window of {self.window} tokens and "
                 "were cut; split them first",
                 EncoderWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
-        return owners, rows
 
     def _count_empty(self, texts: Sequence[str], vectors: Any, places: dict[str, list[int]]) -> None:
         filled = vectors.any(axis=1)
@@ -279,23 +309,40 @@ class ReasonIREncoder:
                 stacklevel=4,
             )
 
-    def _make_fingerprint(self) -> Fingerprint:
+    def _make_fingerprint(self) -> Fingerprint | ForeignFingerprint:
         if self._checkpoint is None:
             assert self._remote is not None
-            weights, pooling = f"remote:{self._remote.model}", "remote"
-        else:
-            checkpoint = self._checkpoint
-            weights = weights_hash([*checkpoint.weights, checkpoint.folder / "tokenizer.json"])
-            pooling = f"{checkpoint.pooling}{'' if checkpoint.pool_prefix else ' without prefix'}"
+            announced = self._remote.announced
+            return announced.fingerprint if announced is not None else self._remote_fingerprint(self._remote)
+        checkpoint = self._checkpoint
         return Fingerprint(
-            weights=weights,
+            weights=weights_hash([*checkpoint.weights, checkpoint.folder / "tokenizer.json"]),
             query_prefix=self.query_prefix,
             document_prefix=self.document_prefix,
-            pooling=pooling,
+            pooling=f"{checkpoint.pooling}{'' if checkpoint.pool_prefix else ' without prefix'}",
             window=self.window,
             window_rule=RULE,
             dim=self.dim,
         )
+
+    def _remote_fingerprint(self, remote: RemoteBackend) -> Fingerprint:
+        """The name stands for the weights; vectors of a few texts by both roads tell when it comes to mean others."""
+        strings = [[before + text for text in SAMPLE] for before in (self.query_prefix, self.document_prefix)]
+        vectors = remote.probe(*strings)
+        return Fingerprint(
+            weights=f"remote:{remote.model}",
+            query_prefix=self.query_prefix,
+            document_prefix=self.document_prefix,
+            pooling="remote",
+            window=self._nominal_window,
+            window_rule=RULE,
+            dim=remote.dim,
+            probes=pack(vectors),
+        )
+
+
+def _usual_prefixes(row: KnownEncoder) -> tuple[str, str]:
+    return prefix(row.query_template, row.instruction, None), row.document_prefix
 
 
 def _check_texts(texts: Sequence[str], *, longest: int | None) -> None:

@@ -10,10 +10,16 @@ the first window alone .239, the best window (which needs a search for each) .24
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+from reasonir_agent.encoder.pooling import normalised
 from reasonir_agent.encoder.tokens import Tokens
 from reasonir_agent.errors import InputError
+
+if TYPE_CHECKING:
+    from reasonir_agent.types import FloatMatrix
 
 OVERLAP: Final = 0.25
 """Share of a window that the next one reads again."""
@@ -70,3 +76,20 @@ def weights(counts: Sequence[int]) -> list[float]:
         counts: number of windows of each query, in order; 1 / n for each of n, and 1 more for the first of several.
     """
     return [1.0 / n + (n > 1 and number == 0) for n in counts for number in range(n)]
+
+
+def combined(parts: FloatMatrix, owners: Sequence[int], count: int) -> FloatMatrix:
+    """One unit vector for each text from the unit vectors of its windows, by the rule.
+
+    Args:
+        parts: float32 [windows, dim], the windows of a text one after the other.
+        owners: number of the text that each window belongs to.
+        count: how many texts; one without windows gets zeros.
+    """
+    vectors: FloatMatrix = np.zeros((count, parts.shape[1]), dtype=np.float32)
+    belongs = np.asarray(owners, dtype=np.intp)
+    counts = np.bincount(belongs, minlength=count)
+    np.add.at(vectors, belongs, parts * np.asarray(weights(counts.tolist()), dtype=np.float32)[:, None])
+    windowed = counts > 1
+    vectors[windowed] = normalised(vectors[windowed])
+    return vectors

@@ -205,14 +205,14 @@ def _answer(request: bytes) -> tuple[int, bytes]:
         [sys.executable, "-P", "-m", "reasonir_agent.stores.chroma.child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        bufsize=0,  # nothing stays behind to be written when stdin is closed and the child is gone
         stderr=subprocess.DEVNULL,  # nobody reads it, and a full pipe would stop the child
     )
     with child:
         assert child.stdin is not None and child.stdout is not None
         try:
             with suppress(BrokenPipeError):  # a child that died before it read; its exit code says so
-                child.stdin.write(request)
-                child.stdin.flush()  # and left open: its end tells the child that we are gone
+                child.stdin.write(request)  # and left open: its end tells the child that we are gone
             said = child.stdout.read()
         except BaseException:
             child.kill()

@@ -77,7 +77,7 @@ def test_with_a_store_everything_is_served_and_ctrl_c_ends_it(
         assert "counter-current" in found["hits"][0]["text"]
     with openai.OpenAI(base_url=server.url + "/v1", api_key="none") as client:
         ids = [one.id for one in client.models.list()]
-        assert ids == ["minilm-query", "minilm-document", "reasonir-agent"]
+        assert ids == ["minilm-query", "minilm-document", "minilm-rerank", "reasonir-agent"]
         said = client.chat.completions.create(
             model="reasonir-agent", messages=[{"role": "user", "content": "Why do ducks not freeze to the ice?"}]
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from reasonir_agent.cli.settings import choose
 from reasonir_agent.config import AgentSettings
-from reasonir_agent.errors import InputError
+from reasonir_agent.errors import EncoderError, InputError
+from reasonir_agent.testing import FakeEncoder, ScriptedChatServer, write_corpus
 
 
 def toml(work: Path, text: str) -> None:
@@ -152,3 +154,25 @@ def test_the_server_s_token_comes_from_the_environment_and_an_empty_one_is_none(
     monkeypatch.setenv("REASONIR_TOKEN", "hush-hush")
     assert choose().token == "hush-hush"
     assert "hush" not in repr(choose())
+
+
+class TestAnEncoderByItsServersAddress:
+    def test_it_is_asked_with_the_key_of_the_environment(self, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        with ScriptedChatServer(embed=lambda texts: np.eye(8)[: len(texts)], api_key="right") as server:
+            monkeypatch.setenv("OPENAI_API_KEY", "right")
+            encoder = choose(encoder=f"{server.base_url}#some/model").open_encoder()
+            assert (encoder.name, encoder.dim) == ("some/model", 8)
+            monkeypatch.setenv("OPENAI_API_KEY", "hush-wrong")
+            with pytest.raises(EncoderError) as caught:
+                choose(encoder=f"{server.base_url}#some/model").open_encoder()
+        assert "hush-wrong" not in str(caught.value)
+
+    def test_a_store_made_through_a_server_is_searched_through_it(self, work: Path, run: Any) -> None:
+        fake = FakeEncoder(dim=32)
+        write_corpus(work / "notes", ["ducks on ice", "bread and salt"])
+        with ScriptedChatServer(embed=fake.encode_documents) as server:
+            address = f"{server.base_url}#fake"
+            assert run("index", "notes", "--encoder", address).code == 0
+            found = run("search", "salt in bread", "--encoder", address, "--json")
+        assert found.code == 0
+        assert found.json["hits"][0]["text"] == "bread and salt"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import numpy as np
 import pytest
 
 from reasonir_agent.encoder import EncoderWarning, ReasonIREncoder
 from reasonir_agent.errors import EncoderError, InputError
 from reasonir_agent.testing import ScriptedChatServer
+from tests.encoder.servers import Canned
 
 
 def by_length(texts: list[str]) -> np.ndarray:
@@ -47,7 +44,8 @@ def test_vectors_come_as_unit_vectors_in_the_order_of_the_caller_over_batches_of
     with Server() as server:
         encoder = server.open()
         vectors = encoder.encode_queries(texts)
-        assert [len(batch) for batch in server.batches] == [1, 32, 32, 6]  # a probe for the dimension comes first
+        # the probes of the fingerprint come first: three texts by both roads
+        assert sorted(len(batch) for batch in server.batches) == [6, 6, 32, 32]
     assert encoder.dim == 3 and vectors.dtype == np.float32
     wanted = by_length(texts)
     np.testing.assert_allclose(vectors, wanted / np.linalg.norm(wanted, axis=1, keepdims=True), atol=1e-6)
@@ -72,7 +70,7 @@ def test_prefixes_are_put_on_here():
         other = server.open("other", query_instruction="q: ", document_instruction="d: ")
         other.encode_queries(["why"])
         other.encode_documents(["because"])
-        sent = [batch[0] for batch in server.batches if "blue" not in batch[0]]
+        sent = [batch[0] for batch in server.batches if len(batch) == 1]
     assert sent == [
         "<|user|>\nGiven a pony question, retrieve relevant passages that help answer the question\n<|embed|>\nwhy",
         "<|embed|>\nbecause",
@@ -105,12 +103,14 @@ def test_tokens_are_estimated_and_the_vocabulary_is_not_known():
         (lambda texts: np.ones((len(texts), 5)), "gave vectors of 5 numbers, expected 3"),
         (lambda texts: np.full((len(texts), 3), np.nan), "gave numbers that are not finite"),
         (lambda texts: np.full((len(texts), 3), np.inf), "gave numbers that are not finite"),
-        (lambda texts: np.full((len(texts), 3), None), "gave numbers that are not finite|failed: "),
-        (lambda texts: np.full((len(texts), 3), "x"), "failed: "),
+        (lambda texts: np.full((len(texts), 3), 1e300), "gave numbers that are not finite"),
+        (lambda texts: np.full((len(texts), 3), None), "gave numbers that are not finite"),
+        (lambda texts: np.full((len(texts), 3), "x"), "gave something else than a vector"),
+        (lambda texts: np.full((len(texts), 3, 2), 1.0), "gave something else than a vector"),
     ],
 )
 def test_an_answer_that_cannot_be_used_is_an_error_and_no_vector(wrong, said):
-    with Server(lambda texts: by_length(texts) if len(texts) == 1 else wrong(texts)) as server:
+    with Server(lambda texts: wrong(texts) if "one" in texts else by_length(texts)) as server:
         encoder = server.open()
         with pytest.raises(EncoderError, match=said) as caught:
             encoder.encode_queries(["one", "two"])
@@ -118,50 +118,13 @@ def test_an_answer_that_cannot_be_used_is_an_error_and_no_vector(wrong, said):
         assert "\n" not in str(caught.value)
 
 
-class Plain:
-    """A server that answers every request with one status and one body."""
-
-    def __init__(self, status: int, body: object) -> None:
-        self.asked = 0
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                outer.asked += 1
-                self.rfile.read(int(self.headers.get("content-length", 0)))
-                data = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(data)))
-                self.send_header("retry-after-ms", "1")
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Nothing on the terminal."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
-        self.base_url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(timeout=5)
-
-
 def test_a_failing_server_is_asked_again_and_then_named():
-    with Plain(500, {"error": {"message": "the GPU fell off"}}) as server:
+    with Canned(500, {"error": {"message": "the GPU fell off"}}) as server:
         with pytest.raises(
             EncoderError, match=r"encoding with 'm' at http://127.*failed: .*the GPU fell off"
         ) as caught:
             ReasonIREncoder("m", base_url=server.base_url)
-        assert server.asked == 4
+        assert len(server.posts) == 4
     assert "\n" not in str(caught.value)
 
 
@@ -172,20 +135,39 @@ def test_a_server_without_embeddings_is_named():
 
 @pytest.mark.parametrize("body", [{}, [], "text", {"data": []}, {"data": [{"index": 0, "embedding": []}]}])
 def test_an_answer_of_another_shape_is_an_error(body):
-    with Plain(200, body) as server, pytest.raises(EncoderError):
+    with Canned(200, body) as server, pytest.raises(EncoderError):
         ReasonIREncoder("m", base_url=server.base_url)
 
 
 @pytest.mark.slow
 def test_a_server_that_cannot_be_reached_is_named():
-    with pytest.raises(EncoderError, match=r"encoding with 'm' at http://127\.0\.0\.1:9/v1 failed: APIConnectionError"):
+    with pytest.raises(EncoderError, match=r"the models at http://127\.0\.0\.1:9/v1 failed: .*refused"):
         ReasonIREncoder("m", base_url="http://127.0.0.1:9/v1")
 
 
-def test_a_remote_encoder_needs_a_name():
-    for name in (None, ""):
-        with pytest.raises(InputError, match="needs the server's model name"):
-            ReasonIREncoder(name, base_url="http://127.0.0.1:9/v1")
+@pytest.mark.parametrize("name", [None, ""])
+def test_without_a_name_the_servers_only_model_is_taken(name):
+    one, two = {"id": "only"}, {"id": "other"}
+    with Canned(200, lambda texts: by_length(texts), models=[one]) as server:
+        assert ReasonIREncoder(name, base_url=server.base_url).name == "only"
+        assert server.posts[0]["model"] == "only"
+    with Canned(200, lambda texts: by_length(texts), models=[one, two]) as server:
+        with pytest.raises(InputError, match=r"needs the server's model name: .* lists only, other"):
+            ReasonIREncoder(name, base_url=server.base_url)
+        assert not server.posts
+    with Server() as silent, pytest.raises(InputError, match="needs the server's model name"):
+        silent.open(name)
+
+
+@pytest.mark.parametrize("address", ["", "localhost:8000/v1", "ftp://host/v1", "file:///etc/passwd"])
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(InputError, match="must start with http:// or https://"):
+        ReasonIREncoder("m", base_url=address)
+
+
+def test_an_address_without_v1_gets_a_hint():
+    with Server() as server, pytest.raises(EncoderError, match=r"404.*the address must end in /v1"):
+        ReasonIREncoder("m", base_url=server.base_url.removesuffix("/v1"))
 
 
 @pytest.mark.parametrize("key", ["sk-secret-1234567890", "plain words and signs!", "a1b2c3d4"])
@@ -194,7 +176,7 @@ def test_a_refused_key_is_never_in_the_message(key):
         server.open(api_key=key)
     assert "401" in str(caught.value)
     assert key not in str(caught.value)
-    with Plain(403, {"error": {"message": f"we do not like {key}, nor {key}"}}) as plain:
+    with Canned(403, {"error": {"message": f"we do not like {key}, nor {key}"}}) as plain:
         with pytest.raises(EncoderError, match="we do not like") as caught:
             ReasonIREncoder("m", base_url=plain.base_url, api_key=key)
         assert key not in str(caught.value)
@@ -206,7 +188,7 @@ def test_the_right_key_is_sent():
 
 
 def test_a_password_in_the_address_is_never_in_the_message():
-    with Plain(404, {"error": {"message": "no"}}) as server:
+    with Canned(404, {"error": {"message": "no"}}) as server:
         address = server.base_url.replace("http://", "http://user:pass-word@")
         with pytest.raises(EncoderError, match="at http://") as caught:
             ReasonIREncoder("m", base_url=address)

@@ -440,3 +440,17 @@ def test_an_error_of_the_child_is_redacted_and_in_one_sentence(store: Store) -> 
     assert "\n" not in problem
     with pytest.raises(StoreError):
         ChromaIndex(folder(store), fingerprint=FakeEncoder().fingerprint.id)
+
+
+def test_a_child_that_is_gone_before_it_read_its_request_tells_by_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = subprocess.Popen
+
+    def gone(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        child = real([sys.executable, "-c", "raise SystemExit(7)"], **options)
+        child.wait()
+        return child
+
+    monkeypatch.setattr(subprocess, "Popen", gone)
+    assert upkeep._answer(b"{}\n") == (7, b"")
