@@ -28,6 +28,8 @@ class AgentSettings:
         rerank_depth: passages that a chat model scores at first, a call each.
         rerank_most: passages that it scores at most in a round, in waves, while a wave still changes the best ten.
         rerank_weight: weight of the reranker's score in `final_score`; the rest is the retriever's cosine.
+        rerank_criteria: what counts as relevant: a task with criteria of its own ("leetcode", "pony", "aops",
+            "theoremqa_questions", "theoremqa_theorems"), or a text of the user's; "" for the general criteria.
         rounds: how often is searched at most. Beyond 1 a grading step decides, one call, whether something is missing;
             each missing fact (up to three) then costs a rewrite, and what it finds is scored like the first.
         check_support: whether a further call judges that each quote supports its sentence.
@@ -54,6 +56,7 @@ class AgentSettings:
     rerank_depth: int = 30
     rerank_most: int = 100
     rerank_weight: float = 0.5
+    rerank_criteria: str = ""
     rounds: int = 2
     check_support: bool = True
     max_calls: int | None = 250

@@ -142,7 +142,8 @@ class Citation:
         start: first character of the quote in the document's text.
         end: one past its last character.
         quote: the words, as they stand in the passage.
-        verified: "quote" when the words were found in the passage that was shown.
+        verified: "quote": the words stand in the passage that was shown; "supported": and a further call judged that they
+            support the sentence; "unsupported": and that they do not, so no sentence cites them any more.
     """
 
     n: int

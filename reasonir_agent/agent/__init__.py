@@ -2,12 +2,19 @@
 
 state.py       what travels through the graph: JSON-native, ids and scores, no texts of passages
 nodes.py       one function a step, state -> partial update
+spending.py    what a question may cost, carried from step to step
+grading.py     answer, search again, or give up
+gathering.py   one list of candidates out of several searches and rounds
 sources.py     what is searched, out of what the caller gave: a folder, a corpus, a LangChain vector store
 graph.py       the only place where edges exist; `build_agent`
 answering.py   an answer by a chat model, its citations checked and repaired once
 extractive.py  an answer without a model: the best sentences, each with its citation
 abstention.py  whether anything was found at all, without a model
-citations.py   is the quote in the passage, and where
+citations.py   is the quote in the passage, and where; statements.py: which sentences must have one
+support.py     does the quote support its sentence
+harmless.py    what an answer may show; draft_stream.py: while it is still being written
+conversation.py, sessions.py   follow-up questions, and what of them survives a kill
+model_check.py                 will this model do? trial_questions.py, model_verdict.py
 api.py         `search` and `ask`, and both for asynchronous programs
 """
 

@@ -24,7 +24,7 @@ from reasonir_agent.bridge import run_sync
 from reasonir_agent.config import AgentSettings
 from reasonir_agent.errors import missing_extra
 from reasonir_agent.llm import ChatModel, as_chat_model
-from reasonir_agent.reranking import ChatReranker
+from reasonir_agent.reranking import ChatReranker, criteria_named
 from reasonir_agent.spans import span
 from reasonir_agent.types import Encoder, PassageSource, Reranker
 
@@ -82,8 +82,9 @@ def build_agent(
     settings = settings or AgentSettings()
     corpus = open_source(store, encoder)
     chat = None if chat_model is None else as_chat_model(chat_model, concurrency=settings.concurrency)
-    judge = (ChatReranker(chat) if chat else None) if reranker == "auto" else reranker
-    steps = Steps(corpus, chat, judge, settings, streams=stream_replies)
+    if reranker == "auto":
+        reranker = ChatReranker(chat, criteria_named(settings.rerank_criteria)) if chat else None
+    steps = Steps(corpus, chat, reranker, settings, streams=stream_replies)
     graph: StateGraph[AgentState, None, Question, AgentState] = StateGraph(
         AgentState, input_schema=Question, output_schema=AgentState
     )

@@ -21,6 +21,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from reasonir_agent.agent.harmless import harmless
 from reasonir_agent.cli import screen
 
 _REWRITE_LINES: Final = 6
@@ -90,7 +91,7 @@ class Watch:
         lines = min(_REWRITE_LINES if self.is_rewriting else 1, room if self.draft is None else room - _DRAFT_LINES)
         if self.rewrite and lines > 0:
             told = _tail if self.is_rewriting else _first
-            for line in told(self.rewrite, console, width - 4, lines):
+            for line in told(harmless(self.rewrite, ""), console, width - 4, lines):
                 yield Text.assemble("  ", (edge, "dim"), (line, "dim"), no_wrap=True, overflow="crop")
             room -= lines
         if self.draft is not None and room >= _DRAFT_LINES:

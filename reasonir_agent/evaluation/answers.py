@@ -248,7 +248,7 @@ def _judge(corpus: Corpus, question: GoldQuestion, given: _Given | Failed) -> _J
         gold=len(gold),
         gold_cited=len(gold & set(cited)),
     )
-    claims = [one.verified == "quote" for one in citations]
+    claims = [one.verified in ("quote", "supported", "unsupported") for one in citations]
     return _Judged(answered, sum(claim != found for claim, found in zip(claims, verbatim, strict=True)))
 
 

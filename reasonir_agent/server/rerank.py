@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reasonir_agent.errors import InputError
 from reasonir_agent.llm import Meter
-from reasonir_agent.reranking import ChatReranker, judge, retriever_scores
+from reasonir_agent.reranking import ChatReranker, criteria_named, judge, retriever_scores
 from reasonir_agent.server.problems import Problem, documented, shown
 from reasonir_agent.server.services import Services
 from reasonir_agent.types import Hit, Passage
@@ -210,7 +210,7 @@ class _Ranking:
         judged = await judge(
             self._request.query,
             asked,
-            ChatReranker(self._services.chat),
+            ChatReranker(self._services.chat, criteria_named(self._services.settings.rerank_criteria)),
             weight=self._services.settings.rerank_weight,
             meter=self._meter,
         )

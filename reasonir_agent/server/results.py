@@ -52,7 +52,10 @@ class CitationBody(_Exact):
     start: int = Field(description="First character of the quote in the document's text.")
     end: int = Field(description="One past its last character.")
     quote: str = Field(description="The words as they stand in the document.")
-    verified: str = Field(description='"quote": the words were found in the passage that was shown.')
+    verified: str = Field(
+        description='"quote": the words stand in the passage that was shown; "supported": and a further call judged that '
+        'they support the sentence; "unsupported": and that they do not, so no sentence cites them any more.'
+    )
 
 
 class SearchBody(_Exact):

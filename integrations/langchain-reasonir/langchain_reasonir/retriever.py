@@ -48,7 +48,8 @@ class ReasonIRRetriever(BaseRetriever):
         rewrite: whether the chat model rewrites the question into a long reasoning query.
         rewrite_words: length that the rewrite is asked for.
         rerank: whether the chat model scores what was found.
-        rerank_depth: how many it scores.
+        rerank_depth: how many it scores at first.
+        rerank_most: how many it scores at most, while the last ones still change the best ten.
         weight: of the reranker's score in `final_score`, 0 to 1; the rest is the cosine.
         documents: all documents of the store, for search by words where the store cannot list them.
 
@@ -66,6 +67,7 @@ class ReasonIRRetriever(BaseRetriever):
     rewrite_words: int = Field(default=_SETTINGS.rewrite_words, ge=1)
     rerank: bool = True
     rerank_depth: int = Field(default=_SETTINGS.rerank_depth, ge=1)
+    rerank_most: int = Field(default=_SETTINGS.rerank_most, ge=1)
     weight: float = Field(default=_SETTINGS.rerank_weight, ge=0, le=1)
     documents: Sequence[Document] | None = Field(default=None, frozen=True, repr=False, exclude=True)
 
@@ -110,10 +112,17 @@ class ReasonIRRetriever(BaseRetriever):
                 sentence = f"the question could not be rewritten ({problem}); it was searched with as it is"
                 notices.append((RewriteWarning, sentence))
         judge_with = chat if self.rerank else None
-        depth = k if judge_with is None else max(k, self.rerank_depth)
+        depth = k if judge_with is None else max(k, self.rerank_depth, self.rerank_most)
         hits = await in_worker(self._find, rewritten or question, depth, rewritten is not None)
         if judge_with is not None:
-            judged = await judge(question, hits, ChatReranker(judge_with), weight=self.weight)
+            judged = await judge(
+                question,
+                hits,
+                ChatReranker(judge_with),
+                weight=self.weight,
+                depth=self.rerank_depth,
+                most=self.rerank_most,
+            )
             notices += [(RerankWarning, sentence) for sentence in judged.warnings]
             hits = judged.hits
         return await in_worker(self._documents, hits[:k]), notices

@@ -39,7 +39,7 @@ class ReasonIRRetriever(BaseRetriever):
         similarity_top_k: nodes that come out.
         llm: rewrites and reranks: a LlamaIndex LLM, "provider:model", a LangChain chat model, or a `reasonir_agent` chat
             model; None does neither.
-        settings: how to work (`rewrite`, `rewrite_words`, `rerank_depth`, `rerank_weight`, `concurrency`); None is
+        settings: how to work (`rewrite`, `rewrite_words`, `rerank_depth`, `rerank_most`, `rerank_weight`, `concurrency`); None is
             `AgentSettings()`. Its `k` is `similarity_top_k` here.
         rerank: whether the model reranks; False where `ReasonIRRerank` follows as a postprocessor.
         words: whether BM25 takes part. It needs all nodes: from the document store, from a vector store that lists them
@@ -111,10 +111,18 @@ class ReasonIRRetriever(BaseRetriever):
         """The nodes in their final order, and what the user must be told."""
         question, settings = question_of(bundle), self._settings
         queries, told = await self._queries(bundle, chat)
-        depth = max(self._k, settings.rerank_depth) if self._rerank else self._k
+        reranks = chat is not None and self._rerank
+        depth = max(self._k, settings.rerank_depth, settings.rerank_most) if reranks else self._k
         hits = await asyncio.to_thread(self._corpus.find, queries, depth, rewritten=queries != [question])
         if chat is not None and self._rerank:
-            judged = await judge(question, hits, ChatReranker(chat, self._criteria), weight=settings.rerank_weight)
+            judged = await judge(
+                question,
+                hits,
+                ChatReranker(chat, self._criteria),
+                weight=settings.rerank_weight,
+                depth=settings.rerank_depth,
+                most=settings.rerank_most,
+            )
             hits, told = judged.hits, told + judged.warnings
         return await asyncio.to_thread(self._with_nodes, hits[: self._k]), told
 
