@@ -15,7 +15,7 @@ from typing import Any, Final
 from reasonir_agent.config import AgentSettings
 from reasonir_agent.llm import Bounds, Meter, Price
 
-_HELD_CALLS: Final = 4
+_HELD_CALLS: Final = 3
 """The answer, its repair, and the judgement of its quotes."""
 
 _HELD_SHARE: Final = 0.2

@@ -336,7 +336,9 @@ class TestGivingUp:
                 with pytest.raises(KeyboardInterrupt):
                     ask(question, store=corpus, chat_model=chat)
                 time.sleep(0.9)
-                assert said.asked == {"rewrite": 1, "rerank": 2}
+                assert said.asked["rewrite"] == 1
+                assert 1 <= said.asked["rerank"] <= 2  # the second may not have been sent yet
+                assert sum(said.asked.values()) <= 3
         finally:
             signal.signal(signal.SIGALRM, usual)
 

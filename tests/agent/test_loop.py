@@ -176,10 +176,11 @@ class TestDeciding:
         assert said.asked["rewrite"] == 0
         assert "bread" in names(answer.hits)
 
+    @pytest.mark.parametrize("broken", [Reply("broken", status=500), Reply("no", status=401), Reply(drop=True)])
     def test_what_cannot_be_searched_for_is_told_and_not_graded_again(
-        self, corpus: Corpus, model: Any, open_chat: Any, question: str, rewrite: str
+        self, corpus: Corpus, model: Any, open_chat: Any, question: str, rewrite: str, broken: Reply
     ) -> None:
-        said = model(rewrite=[rewrite, Reply("broken", status=500)], grade=again(FACT))
+        said = model(rewrite=[rewrite, broken], grade=again(FACT))
         with ScriptedChatServer(said) as server:
             answer = ask(question, store=corpus, chat_model=open_chat(server), settings=AgentSettings(rounds=5))
         assert (said.asked["rewrite"], said.asked["grade"]) == (2, 1)

@@ -53,6 +53,10 @@ class Model:
             return "ready"
         if system.startswith("You judge"):
             return "Score: 3"
+        if system.startswith("You decide"):
+            return '{"verdict": "answer"}'
+        if system.startswith("You check"):
+            return json.dumps({"pairs": [{"pair": one["pair"], "supported": True} for one in json.loads(text)]})
         text = str(request["messages"][1]["content"])
         question = text.rpartition("Question:\n")[2]
         self.asked.append(question)
@@ -112,7 +116,9 @@ def test_every_figure_is_what_a_hand_counts(corpus: Corpus, ledger: Ledger) -> N
     assert found.questions["bold"] == AnsweredQuestion(answerable=False, abstained=False, citations=1, verbatim=1)
     assert found.warnings == []
     usage = found.config["usage"]
-    assert usage["llm_calls"] == 5 * (3 + 1)
+    assert (
+        usage["llm_calls"] == 5 * (3 + 2) + 3
+    )  # three scores, a grading and an answer each; three answers had quotes to judge
     assert usage["prompt_tokens"] > 0
     assert found.config["llm"] == "openai:test"
 
@@ -281,6 +287,8 @@ def test_warnings_of_the_agent_are_counted_by_kind(corpus: Corpus, ledger: Ledge
 
     def script(request: Mapping[str, Any]) -> str:
         system = str(request["messages"][0]["content"])
+        if system.startswith("You decide"):
+            return '{"verdict": "answer"}'
         return "Score: 3" if system.startswith("You judge") else wrong
 
     with ScriptedChatServer(script) as server:
