@@ -42,8 +42,8 @@ _LINK: Final = re.compile(
     r"(?<![\w\])])\[([^\[\]]*)\]\([ \t\n]*+<?+(?=[^()\s<>]*[:/.#?@])([^()\s<>]*+)>?+[^()]*+\)"  # not handlers[name](event)
 )
 _LATEX: Final = re.compile(
-    r"(?<!\\)\\++(?=(?:href|url|includegraphics|htmlClass|htmlData|htmlId|htmlStyle|cssId)(?![A-Za-z]))"
-)
+    r"(?<!\\)\\++(?=(?:href|url|includegraphics|htmlClass|htmlData|htmlId|htmlStyle|cssId))"
+)  # also before further letters: an address that stands there is about to leave
 
 _STOPS: Final = r"\s<>\"'`)\]}|，。、；：！？）】》」"  # where an address ends
 _HOST: Final = rf"[^{_STOPS}/?#]*+"
@@ -52,7 +52,8 @@ _LETTER: Final = r"a-z0-9\-\u00c0-\u1fff"  # of a name without a scheme; Chinese
 _ADDRESS: Final = re.compile(
     rf"(?:https?\\?:(?=\S)|file\\?:(?=\\?/))[\\/]*+{_HOST}{_PATH}"
     rf"|(?<![a-z0-9+.\-])[a-z][a-z0-9+.\-]{{1,31}}\\?:\\?/\\?/{_HOST}{_PATH}"
-    rf"|(?:javascript|vbscript|mailto|xmpp|tel|sms|magnet|blob)\\?:(?=[^\s:]){_PATH}"
+    rf"|(?:javascript|vbscript)\\?:(?=\S){_PATH}"
+    rf"|(?:mailto|xmpp|tel|sms|magnet|blob)\\?:(?=[^\s:]){_PATH}"
     rf"|(?<![a-z0-9])data\\?:(?:[a-z0-9.+\-]++/[a-z0-9.+\-]++)?[;,](?=\S){_PATH}"
     rf"|(?<![a-z0-9])www\\?\.(?=\S){_HOST}{_PATH}"
     rf"|(?<![{_LETTER}.])[{_LETTER}.]*\\?\.(?:com|net|org|info|biz|io|dev|app|ai|co|me|xyz|site|online|top|link|click|ru"

@@ -124,6 +124,8 @@ TEXTS = st.lists(PIECES | st.text(max_size=3), max_size=14).map("".join)
 @example("![![a](b)](c.d)")
 @example("[link removed](/x.y)")
 @example("&&#35;104;ttp://e.com")
+@example("javascript:://")
+@example("\\hrefjavascript:x")
 @given(TEXTS)
 def test_whatever_is_said_nothing_active_is_left(text: str) -> None:
     shown = harmless(text, "a question")
