@@ -23,8 +23,12 @@ QUESTION = "How can drilling a hole at the end of a crack stop it from growing?"
 
 
 def script(request: dict) -> str:
-    """What the scripted model says to the three kinds of requests."""
+    """What the scripted model says to the five kinds of requests."""
     prompt = "\n".join(str(message["content"]) for message in request["messages"])
+    if prompt.startswith("You decide how a search goes on"):
+        return json.dumps({"verdict": "answer", "missing": []})
+    if prompt.startswith("You check citations"):
+        return json.dumps({"pairs": [{"pair": 1, "supported": True}]})
     if "Reply with one JSON object" in prompt:
         quote = "the sharper the tip, the higher the stress"
         passages = prompt.split('<passage n="')[1:]
