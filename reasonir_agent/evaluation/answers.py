@@ -44,7 +44,7 @@ from reasonir_agent.llm import Meter
 if TYPE_CHECKING:
     from reasonir_agent.llm import ChatModel
 
-_SHAPING: Final = ("agent", "encoder", "reranking", "rewriting.py", "sentences.py", "stores")
+_SHAPING: Final = ("agent", "encoder", "reranking", "llm", "rewriting", "sentences.py", "stores")
 """The code that shapes an answer."""
 
 _DETAIL: Final = re.compile(r"\s*\(.*\)", re.DOTALL)
