@@ -18,7 +18,7 @@ from reasonir_agent.cli import screen
 from reasonir_agent.cli.evaluation.answers import told_when_interrupted
 from reasonir_agent.cli.evaluation.systems import EVALUATIONS
 from reasonir_agent.cli.options import EncoderOption, JsonOption, LlmOption
-from reasonir_agent.cli.settings import choose
+from reasonir_agent.cli.settings import Choices, choose
 from reasonir_agent.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from reasonir_agent.evaluation.rag.benchmark import ChoiceQuestion
     from reasonir_agent.evaluation.rag.passages import Retriever
+    from reasonir_agent.evaluation.rag.run import RagSettings
     from reasonir_agent.evaluation.results import RagResult
+    from reasonir_agent.llm import ChatModel
 
 DATA: Final = "REASONIR_DATA"
 WEB_KEY: Final = "REASONIR_WEB_KEY"
@@ -79,32 +81,15 @@ def rag(
     """Multiple choice questions with and without passages, one reader model; goes on where it was stopped."""
     from reasonir_agent.evaluation.identity import folder_name
     from reasonir_agent.evaluation.ledger import FILE, Ledger
-    from reasonir_agent.evaluation.rag.benchmark import SEED, select
-    from reasonir_agent.evaluation.rag.run import RagSettings, Way, measure
+    from reasonir_agent.evaluation.rag.benchmark import select
+    from reasonir_agent.evaluation.rag.run import Way, measure
     from reasonir_agent.evaluation.results import write_result
 
-    choices = choose(llm=llm)
-    choices = replace(choices, agent=replace(choices.agent, temperature=0.0))
-    chat = choices.open_chat_model()
-    if chat is None:
-        raise InputError("evaluate rag needs a reader; give --llm provider:model (or REASONIR_LLM)")
-    settings = RagSettings(
-        top=top,
-        drop_leaks=drop_leaks,
-        rewrite_words=choices.agent.rewrite_words,
-        concurrency=choices.agent.concurrency,
-        max_reply_tokens=choices.agent.max_reply_tokens,
-    )
+    choices, chat = _reader(llm)
     found = _resolved(path or Path(benchmark.value), choices.environment.get(DATA))
     questions = select(_read(benchmark, found, split), subjects=subject or (), limit=limit)
     name = folder_name("rag", benchmark.value, chat.name)
     folder = out or EVALUATIONS / name
-    config: dict[str, JsonValue] = {
-        "split": split if benchmark is Benchmark.mmlu else None,
-        "subjects": [*(subject or ())],
-        "limit": limit,
-        "sample_seed": None if limit is None else SEED,
-    }
     with screen.python_warnings(), ExitStack() as opened:
         ways = [Way()] if closed_book else []
         ways += [Way(one, rewrite=rewrite) for one in _stores(store or (), encoder, opened)]
@@ -121,8 +106,8 @@ def rag(
             ledger=ledger,
             name=name,
             benchmark=benchmark.value,
-            settings=settings,
-            config=config,
+            settings=_settings(choices, top=top, drop_leaks=drop_leaks),
+            config=_config(benchmark, split, subject or (), limit),
             progress=progress,
         )
     file = write_result(folder, result)
@@ -130,6 +115,40 @@ def rag(
         screen.print_json(result.model_dump(mode="json"))
     else:
         show(result, file)
+
+
+def _reader(llm: str | None) -> tuple[Choices, ChatModel]:
+    """The model that answers, always at temperature 0."""
+    choices = choose(llm=llm)
+    choices = replace(choices, agent=replace(choices.agent, temperature=0.0))
+    chat = choices.open_chat_model()
+    if chat is None:
+        raise InputError("evaluate rag needs a reader; give --llm provider:model (or REASONIR_LLM)")
+    return choices, chat
+
+
+def _settings(choices: Choices, *, top: int, drop_leaks: bool) -> RagSettings:
+    from reasonir_agent.evaluation.rag.run import RagSettings
+
+    return RagSettings(
+        top=top,
+        drop_leaks=drop_leaks,
+        rewrite_words=choices.agent.rewrite_words,
+        concurrency=choices.agent.concurrency,
+        max_reply_tokens=choices.agent.max_reply_tokens,
+    )
+
+
+def _config(benchmark: Benchmark, split: str, subjects: Sequence[str], limit: int | None) -> dict[str, JsonValue]:
+    """Which questions, for the result."""
+    from reasonir_agent.evaluation.rag.benchmark import SEED
+
+    return {
+        "split": split if benchmark is Benchmark.mmlu else None,
+        "subjects": [*subjects],
+        "limit": limit,
+        "sample_seed": None if limit is None else SEED,
+    }
 
 
 def _read(benchmark: Benchmark, path: Path, split: str) -> list[ChoiceQuestion]:
