@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reasonir_agent.corpus.language import UNKNOWN_LIMIT
+from reasonir_agent.stores.language import UNKNOWN_LIMIT
 from reasonir_agent.stores.words import words
 from reasonir_agent.types import Encoder, Hit, PassageSource
 

@@ -7,12 +7,9 @@ from typing import Final
 from reasonir_agent.corpus.report import IndexReport
 from reasonir_agent.encoder.known import MULTILINGUAL_ENCODER
 from reasonir_agent.stores.database import Database
+from reasonir_agent.stores.language import UNKNOWN_LIMIT, sample, unknown_shares
 from reasonir_agent.types import Encoder
 
-UNKNOWN_LIMIT: Final = 0.10
-"""Share of unknown tokens above which an encoder does not know the language of a text."""
-
-_SAMPLE: Final = 400
 _CHANGE: Final = 0.02
 
 
@@ -25,11 +22,8 @@ def note_language(database: Database, encoder: Encoder, report: IndexReport) -> 
         or known["encoder"] != encoder.fingerprint.id
         or abs(known["passages"] - passages) > _CHANGE * passages
     ):
-        numbers = database.numbers()
-        sample = [p.text for p in database.numbered(numbers[:: max(1, len(numbers) // _SAMPLE)].tolist()).values()]
-        shares = [encoder.unknown_share([text]) for text in sample]
-        weights = [len(text) for text in sample]
-        overall = sum(s * w for s, w in zip(shares, weights, strict=True)) / (sum(weights) or 1)
+        some = database.numbered(list(sample(database.numbers().tolist()))).values()
+        shares, overall = unknown_shares(encoder, [passage.text for passage in some])
         foreign = sum(share > UNKNOWN_LIMIT for share in shares) / (len(shares) or 1)
         known = {"encoder": encoder.fingerprint.id, "passages": passages, "unknown": overall, "foreign": foreign}
         with database.transaction():

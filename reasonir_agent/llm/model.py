@@ -271,9 +271,8 @@ class ChatModel:
         rest = visible.rest()
         if rest:
             on_text(rest)
-        whole = (
-            pieces[0] + pieces[1:] if pieces else None
-        )  # all at once: one by one takes time in the square of the length
+        # all at once: one by one takes time in the square of the length
+        whole = pieces[0] + pieces[1:] if pieces else None
         if whole is None or (self.tells_ends and not as_reply(whole).ended):
             raise BrokeOff("the stream broke off")
         return whole

@@ -19,7 +19,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from reasonir_agent._version import __version__
 from reasonir_agent.agent.api import ask_async, search_async
@@ -27,7 +27,7 @@ from reasonir_agent.config import AgentSettings
 from reasonir_agent.corpus import Corpus
 from reasonir_agent.errors import InputError, ReasonIRError, missing_extra, redact
 from reasonir_agent.llm import ChatModel
-from reasonir_agent.server.results import AnswerBody, SearchBody
+from reasonir_agent.server.results import AnswerBody, PassageFields, SearchBody
 from reasonir_agent.types import Passage, PassageSource
 
 try:
@@ -69,15 +69,9 @@ Hits = Annotated[
 ]
 
 
-class PassageBody(BaseModel):
+class PassageBody(PassageFields):
     """A passage, and the text around it in its document."""
 
-    id: str = Field(description="Id of the passage.")
-    source: str = Field(description="Path of the document as it was given when it was indexed.")
-    start: int = Field(description="First character of the passage in the document's text.")
-    end: int = Field(description="One past its last character.")
-    heading: str = Field(description='Heading path ("Title > Section"), or "".')
-    text: str = Field(description="The passage's words.")
     before: str = Field(description='What stands before it in the document, or "".')
     after: str = Field(description='What follows it, or "".')
 

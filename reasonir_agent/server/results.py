@@ -17,8 +17,8 @@ class _Exact(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class HitBody(_Exact):
-    """A passage and its scores."""
+class PassageFields(BaseModel):
+    """A passage."""
 
     id: str = Field(description="Id of the passage: a hash of source, span and text.")
     source: str = Field(description="Path of the document as it was given when it was indexed.")
@@ -26,6 +26,11 @@ class HitBody(_Exact):
     end: int = Field(description="One past its last character.")
     heading: str = Field(description='Heading path ("Title > Section"), or "".')
     text: str = Field(description="The passage's words.")
+
+
+class HitBody(PassageFields, _Exact):
+    """A passage and its scores."""
+
     dense_score: float = Field(description="Cosine of query and passage, -1 to 1.")
     lexical_score: float | None = Field(description="BM25 score, 0 or more; null where words were not searched.")
     reranker_score: float | None = Field(description="The chat model's score, 0 to 1; null without a reranker.")

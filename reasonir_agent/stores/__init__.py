@@ -7,6 +7,7 @@ store.py        one folder behind one door
   upkeep.py     Chroma over them, written by chroma/child.py in a process of its own
   lexical.py    BM25 over words, with bigrams for Chinese and Japanese
   fusion.py     one list of candidates out of dense and lexical scores
+  language.py   whether the encoder knows the language; words weigh more where it does not
   filters.py    what a document's metadata must hold
   lock.py       one writer; points.py: the moments at which it may be killed
 exact.py, chroma/index.py, lance.py   engines behind the protocol `VectorIndex`, for others to use too

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from reasonir_agent.errors import MissingExtra, StoreError, boundary
+from reasonir_agent.stores.language import UNKNOWN_LIMIT, sample, unknown_shares
 from reasonir_agent.stores.listed import ListedWords
 from reasonir_agent.types import Encoder, Passage
 
@@ -24,9 +25,6 @@ MOST_LISTED: Final = 100_000
 
 MOST_CHARACTERS: Final = 200_000_000
 """Characters of all passages up to which words are used."""
-
-_LANGUAGE_SAMPLE: Final = 400  # passages; this and the limit are those of an index run of our own
-_UNKNOWN_LIMIT: Final = 0.10
 
 
 @dataclass(slots=True)
@@ -148,9 +146,8 @@ class PassageList:
         )
 
     def _is_foreign(self, passages: Sequence[Passage]) -> bool:
-        some = [passage.text for passage in passages[:: max(1, len(passages) // _LANGUAGE_SAMPLE)]]
-        unknown = sum(self._encoder.unknown_share([text]) * len(text) for text in some)
-        return unknown > _UNKNOWN_LIMIT * sum(map(len, some))
+        _, overall = unknown_shares(self._encoder, [passage.text for passage in sample(passages)])
+        return overall > UNKNOWN_LIMIT
 
 
 def _warn(sentence: str) -> None:
