@@ -141,6 +141,7 @@ class ScriptedChatServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else a reply's body waits 40 ms for the client to acknowledge its head
 
             def do_POST(self) -> None:
                 try:

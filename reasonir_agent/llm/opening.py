@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
@@ -50,7 +51,7 @@ def open_chat_model(
     if not separator or not provider or not model:
         raise InputError(f"a chat model is named provider:model (openai:gpt-5-mini), got {name!r}")
     try:
-        from langchain.chat_models import init_chat_model
+        import langchain  # noqa: F401
     except ModuleNotFoundError as cause:
         raise missing_extra("agent", "using a chat model", cause) from cause
     options: dict[str, Any] = {"timeout": timeout, "max_retries": 0}  # we retry: each attempt must fit the budget
@@ -68,7 +69,7 @@ def open_chat_model(
     if api_key:
         options["api_key"] = api_key
     try:
-        opened = init_chat_model(model, model_provider=provider, **options)
+        opened = _opened(provider, model, options)
     except ModuleNotFoundError as cause:
         raise InputError(f"the chat model {name!r} needs the package {cause.name!r}; install it with pip") from cause
     except ImportError as cause:
@@ -86,6 +87,17 @@ def open_chat_model(
         tells_ends=provider == "openai",
         secrets=_secrets(opened),
     )
+
+
+def _opened(provider: str, model: str, options: Mapping[str, Any]) -> BaseChatModel:
+    if provider == "openai":
+        from reasonir_agent.llm.direct_openai import DirectChatOpenAI
+
+        return DirectChatOpenAI(model=model, **options)
+    from langchain.chat_models import init_chat_model
+
+    opened: BaseChatModel = init_chat_model(model, model_provider=provider, **options)
+    return opened
 
 
 def as_chat_model(model: str | ChatModel | BaseChatModel | Talks, *, concurrency: int = 8) -> ChatModel:

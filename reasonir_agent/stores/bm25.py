@@ -65,6 +65,7 @@ class Bm25:
     def load(cls, folder: Path, *, size: int, mean_length: float) -> Bm25:
         """Open an index that `save` wrote, mapped into memory."""
         index = _bm25s().BM25.load(folder, mmap=True)
+        index.scores = {name: np.asarray(given) for name, given in index.scores.items()}  # of a memmap a slice is slow
         return cls(index, size, mean_length, index.k1, index.b)
 
     def save(self, folder: Path) -> None:
@@ -94,7 +95,8 @@ class Bm25:
         for term, weight in query.items():
             holders = self.holders(term)
             if len(holders):
-                found[holders] += np.float32(weight) * self.index.scores["data"][self._column(term)]
+                addend = np.float32(weight) * self.index.scores["data"][self._column(term)]
+                np.add.at(found, holders.astype(np.intp), addend)  # half the time of `found[holders] += addend`
         return found
 
     def weight(self, count: int, length: int, rarity: float) -> float:

@@ -45,7 +45,10 @@ class _Base:
 
 @dataclass(slots=True)
 class _View:
-    """One generation: the base, where its passages stand now (-1: gone), and the words of the new passages."""
+    """One generation: the base, where its passages stand now (-1: gone), and the words of the new passages.
+
+    `is_whole`: the base is over these very passages.
+    """
 
     generation: int
     saved: str | None
@@ -53,6 +56,7 @@ class _View:
     numbers: Numbers
     places: NDArray[np.int64]
     new: list[tuple[int, Counter[str]]]
+    is_whole: bool
 
 
 class LexicalIndex:
@@ -86,8 +90,11 @@ class LexicalIndex:
         rarities = {term: _rarity(view, term) for term in dict.fromkeys(terms)}
         counts = Counter(terms)
         weights = {term: bm25.weight(counts[term], len(terms), rare) for term, rare in rarities.items() if rare}
-        there = view.places >= 0
-        found[view.places[there]] = bm25.scores(weights)[there]
+        if view.is_whole:
+            found = bm25.scores(weights)
+        else:
+            there = view.places >= 0
+            found[view.places[there]] = bm25.scores(weights)[there]
         for place, held in view.new:
             found[place] = _score(bm25, weights, rarities, held)
         return found, sum(weight * rarities[term] for term, weight in weights.items())
@@ -167,7 +174,8 @@ class LexicalIndex:
             (int(place), Counter(words(texts[int(number)].encoded_text)))
             for number, place in zip(new, positions(numbers, new), strict=True)
         ]
-        self._view = _View(generation, saved, base, numbers, positions(numbers, base.numbers), counted)
+        is_whole = np.array_equal(numbers, base.numbers)
+        self._view = _View(generation, saved, base, numbers, positions(numbers, base.numbers), counted, is_whole)
         return self._view
 
     def _load(self, state: dict[str, Any] | None) -> _Base | None:

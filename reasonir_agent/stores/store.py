@@ -28,7 +28,7 @@ from reasonir_agent.stores.encoders import active_encoder, note_encoder, use_enc
 from reasonir_agent.stores.fusion import Background, Forms, Fusion, background, by_evidence, by_halves, in_order, shares
 from reasonir_agent.stores.lexical import LexicalIndex
 from reasonir_agent.stores.lock import WriterLock
-from reasonir_agent.stores.scan import Scan, best, positions
+from reasonir_agent.stores.scan import Scan, best, dots, positions
 from reasonir_agent.stores.upkeep import ChromaUpkeep
 from reasonir_agent.stores.vectors import Vectors
 from reasonir_agent.types import Encoder, Hit, Passage, Where
@@ -276,16 +276,14 @@ class Store:
 
     def _cosines(self, query: FloatMatrix, chosen: NDArray[np.int64], scan: Scan) -> FloatMatrix:
         _, rows = self.vectors.read(scan.numbers[chosen].tolist())
-        found: FloatMatrix = rows @ query[0]
-        return found
+        return dots(rows, query[0])
 
     def _sample(self, query: FloatMatrix, scan: Scan) -> FloatMatrix:
         """Cosines with passages at even distances, read once for a generation."""
         if self._sampled is None or self._sampled[0] is not scan:
             step = max(1, len(scan.numbers) // _SAMPLE)
             self._sampled = (scan, self.vectors.read(scan.numbers[::step].tolist())[1])
-        found: FloatMatrix = self._sampled[1] @ query[0]
-        return found
+        return dots(self._sampled[1], query[0])
 
     def _words(self, forms: Forms, scan: Scan) -> tuple[FloatMatrix, float]:
         """BM25 of every passage, averaged over the forms by their shares, and the most that one could reach."""

@@ -212,7 +212,7 @@ class TestSaving:
             assert plain(opened, *query) == plain(made, *query)
             assert weighted(opened, *query) == weighted(made, *query)
             assert opened.most(opened.query_weights(query)) == made.most(made.query_weights(query))
-        assert isinstance(opened.index.scores["data"], np.memmap)
+        assert isinstance(opened.index.scores["data"].base, np.memmap)
 
     def test_what_is_saved_is_numbers_and_json(self, tmp_path: Path) -> None:
         Bm25.build(THREE).save(tmp_path)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reasonir_agent.stores.scan import Scan, best, positions
+from reasonir_agent.stores.scan import Scan, best, dots, positions
 from reasonir_agent.stores.shards import DamagedShard
 from reasonir_agent.testing import FakeEncoder
 from tests.stores.conftest import Stores
@@ -54,6 +54,20 @@ def test_nothing_outside_of_the_best_is_better_than_one_inside(values: list[int]
     if inside and outside:
         assert max(outside) < min(inside)
         assert sum(value > min(inside) for value in inside) < k
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 300])
+def test_dots_are_the_matrix_product_and_each_row_s_is_its_own(count: int) -> None:
+    chance = np.random.default_rng(3)
+    stored = np.zeros(count, dtype=[("key", "u1", (16,)), ("crc", "<u4"), ("vector", "<f4", (384,))])  # as in a file
+    stored["vector"] = chance.standard_normal((count, 384))
+    query = chance.standard_normal(384).astype(np.float32)
+    found = dots(stored["vector"], query)
+    assert found.dtype == np.float32 and found.shape == (count,)
+    exact = stored["vector"].astype(np.float64) @ query.astype(np.float64)
+    np.testing.assert_allclose(found, exact, atol=1e-4)
+    alone = [float(dots(np.ascontiguousarray(stored["vector"][n : n + 1]), query)[0]) for n in range(count)]
+    assert found.tolist() == alone
 
 
 class TestCosines:
