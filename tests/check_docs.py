@@ -1,4 +1,4 @@
-"""Check that the commands in the documents exist: make targets, reasonir commands and their options, files named.
+"""Check that the commands in the documents exist: make targets, commands of ours and their options, files named.
 
 Run by `make check`. Exits 1 with a line for each command that nobody could run.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 import typer
 
 from reasonir_agent.cli.main import app
+from reasonir_trainer.cli.main import app as trainer_app
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (
@@ -23,6 +24,7 @@ DOCUMENTS = (
     "examples/05_langgraph_server/README.md",
     "integrations/langchain-reasonir/README.md",
     "integrations/llama-index-reasonir/README.md",
+    "trainer/README.md",
 )
 _FENCE = re.compile(r"^```(?:bash|sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -42,13 +44,15 @@ def problem(line: str, root: Path = ROOT) -> str | None:
         targets = re.findall(r"^([\w-]+):", (root / "Makefile").read_text(), re.MULTILINE)
         return next((f"no make target {word!r}" for word in words[1:] if word not in targets), None)
     if words[0] == "reasonir":
-        return _reasonir_problem(words[1:])
+        return _option_problem(app, words[1:])
+    if words[0] == "reasonir-trainer":
+        return _option_problem(trainer_app, words[1:])
     if words[0] == "python":
         return None if words[1].startswith("-") or (root / words[1]).is_file() else f"no file {words[1]!r}"
     return None
 
 
-def _reasonir_problem(words: list[str]) -> str | None:
+def _option_problem(app: typer.Typer, words: list[str]) -> str | None:
     command = typer.main.get_command(app)
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words[0]]  # type: ignore[attr-defined]

@@ -110,3 +110,13 @@ def test_somebody_s_own_encoder_here_and_behind_a_server() -> None:
         "stress-concentration.md",
         "cannot be searched with 'hashing'",
     )
+
+
+@pytest.mark.slow
+def test_training_data_are_made_looked_at_exported_and_opened() -> None:
+    printed = run("11_synthesize.py")
+    holds(printed, "$ reasonir-trainer synthesize", "rows in", "data.jsonl", "model calls")
+    holds(printed, "$ reasonir-trainer inspect", "rejected:", "page.html")
+    holds(printed, "$ reasonir-trainer export", "train.jsonl", "held out in", "$ reasonir evaluate retrieval", "bm25")
+    holds(printed, "datasets: ", "rows with id, kind, query, positive", "rows with anchor, positive, negative")
+    holds(printed, "all-MiniLM-L6-v2 before training", "cosine_accuracy")

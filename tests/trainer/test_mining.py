@@ -1,4 +1,4 @@
-"""BM25 negatives, checked by hand."""
+"""Mined negatives, checked by hand: by BM25, with a threshold, by an encoder; the command."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from reasonir_agent.errors import InputError
+from reasonir_agent.testing import FakeEncoder
 from reasonir_trainer.cli import main
-from reasonir_trainer.mining import mine
+from reasonir_trainer.mining import FIRST_RANK, mine
 
 CORPUS = {
     "gold": "ducks keep warm feet on ice",
@@ -36,6 +37,43 @@ def test_every_positive_gets_a_triplet() -> None:
     found = list(mine(CORPUS, QUERIES, {"q": {"gold", "two"}}, first_rank=1))
     assert [triplet.positive_id for triplet in found] == ["gold", "two"]
     assert all(triplet.negative_ids == ["one"] for triplet in found)
+
+
+def test_ranks_are_those_among_documents_that_are_no_positive() -> None:
+    (triplet,) = mine(CORPUS, QUERIES, {"q": {"gold"}}, negatives=5, first_rank=1)
+    assert triplet.ranks == [1, 2]
+    assert triplet.as_json().keys() == {
+        *("query_id", "query", "positive_id", "positive", "negative_ids", "negatives", "ranks")
+    }
+
+
+def test_by_words_mining_starts_at_rank_20_unless_told_otherwise() -> None:
+    many = {"gold": "ducks"} | {f"{n:02}": "ice " * (30 - n) + "cream " * n for n in range(30)}
+    (triplet,) = mine(many, {"q": "ice"}, {"q": {"gold"}})
+    assert FIRST_RANK == 20
+    assert triplet.ranks == [20]
+    assert triplet.negative_ids == ["19"]
+
+
+def test_an_encoder_adds_a_threshold_to_bm25() -> None:
+    encoder = FakeEncoder(dim=512)
+    query = encoder.encode_queries([QUERIES["q"]])[0]
+    near = {one: float(encoder.encode_documents([text])[0] @ query) for one, text in CORPUS.items()}
+    assert near["one"] < near["gold"] < near["two"]
+    (triplet,) = mine(CORPUS, QUERIES, {"q": {"gold"}}, negatives=5, first_rank=1, encoder=encoder)
+    assert triplet.negative_ids == ["one"]
+    assert triplet.ranks == [2]
+    assert triplet.similarities == pytest.approx([near["one"]])
+    assert triplet.positive_similarity == pytest.approx(near["gold"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"margin": 0}, "margin"), ({"by": "encoder"}, "needs one"), ({"first_rank": 0}, "count from 1")],
+)
+def test_wrong_options_are_told(wrong: dict, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        list(mine(CORPUS, QUERIES, {"q": {"gold"}}, **wrong))
 
 
 @pytest.mark.parametrize(

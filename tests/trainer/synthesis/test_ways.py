@@ -1,0 +1,153 @@
+"""Every way of making a data set through the command line: encoders, mined negatives, grades, guards, pushing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reasonir_agent.testing import ScriptedChatServer
+from reasonir_trainer.synthesis.rows import Row, Seed
+from tests.trainer.synthesis.conftest import Call
+from tests.trainer.synthesis.hub import TOKEN, Hub
+from tests.trainer.synthesis.seeds.test_classifier import checkpoint
+
+pytestmark = pytest.mark.usefixtures("server")
+
+SHORT = 'shortest_words = 60\nlongest_words = 120\nleast_negative_words = 60\nfirst_rank = 2\nlanguages = ["en"]\n'
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """Settings with which texts are short."""
+    file = tmp_path / "short.toml"
+    file.write_text(SHORT)
+    return file
+
+
+def rows(folder: Path) -> list[Row]:
+    lines = (folder / "data.jsonl").read_text(encoding="utf-8").splitlines()
+    return [Row.model_validate_json(line) for line in lines]
+
+
+def seeds(folder: Path) -> dict[str, Seed]:
+    lines = (folder / "seeds.jsonl").read_text(encoding="utf-8").splitlines()
+    return {one.id: one for one in map(Seed.model_validate_json, lines)}
+
+
+def made(call: Call, *words: object) -> dict[str, Any]:
+    code, out, err = call("synthesize", *words, "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert told["complete"] and not told["warnings"], told
+    return dict(told)
+
+
+@pytest.mark.slow
+def test_written_negatives_are_ranked_by_an_encoder(call: Call, documents: Path, tmp_path: Path, short: Path) -> None:
+    made(call, documents, "--config", short, "--out", tmp_path / "a", "--varied", 0, "--encoder", "minilm")
+    negatives = [one for row in rows(tmp_path / "a") for one in row.negatives]
+    assert negatives and all(one.origin == "written" and one.rank and one.similarity for one in negatives)
+    assert "rank" in (tmp_path / "a" / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["bm25", "encoder"])
+def test_mined_negatives_are_seeds_of_other_documents(
+    call: Call, documents: Path, tmp_path: Path, short: Path, way: str
+) -> None:
+    words = (documents, "--config", short, "--varied", 0, "--negatives", way, "--negatives-each", 2)
+    made(call, *words, *(("--encoder", "minilm") if way == "encoder" else ()), "--out", tmp_path / "a")
+    known, found = seeds(tmp_path / "a"), rows(tmp_path / "a")
+    assert len(found) > 8 and any(len(row.negatives) == 2 for row in found)
+    for row in found:
+        for one in row.negatives:
+            assert one.origin == way and one.text == known[one.source].text and one.rank
+            assert known[one.source].source != row.seed.source
+            assert way == "encoder" or one.rank >= 2
+
+
+@pytest.mark.slow
+def test_shards_with_mined_negatives_make_what_one_run_makes(
+    call: Call, documents: Path, tmp_path: Path, short: Path
+) -> None:
+    words = (documents, "--config", short, "--varied", 0, "--negatives", "bm25")
+    made(call, *words, "--out", tmp_path / "whole")
+    assert call("synthesize", *words, "--out", tmp_path / "all", "--seeds-only")[0] == 0
+    for number in (1, 2):
+        assert call("synthesize", *words, "--out", tmp_path / "all", "--shard", f"{number}/2")[0] == 0
+    assert call("merge", tmp_path / "all", "--out", tmp_path / "merged")[0] == 0
+    for name in ("data.jsonl", "summary.json"):
+        assert (tmp_path / "merged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_grades_and_rewrites_stand_in_the_rows(call: Call, documents: Path, tmp_path: Path, short: Path) -> None:
+    told = made(call, documents, "--config", short, "--out", tmp_path / "a", "--grade", "--rewrite")
+    found = rows(tmp_path / "a")
+    assert {row.kind for row in found} == {"hq", "vl"}
+    assert told["data"]["graded"] == told["data"]["rewritten"] == len(found)
+    for row in found:
+        assert row.rewritten and 0 <= (row.positive_grade or 0) <= 5
+        assert all(one.grade is not None for one in row.negatives)
+
+
+def evaluation_set(folder: Path, documents: Path) -> list[str]:
+    """A data set whose gold documents are six of the user's own; returns their names."""
+    taken = sorted(documents.glob("*.md"))[:6]
+    (folder / "corpus").mkdir(parents=True)
+    lines = []
+    for number, file in enumerate(taken):
+        (folder / "corpus" / file.name).write_bytes(file.read_bytes())
+        question = f"Why is that so in case {number}, and what would change it in the end?"
+        lines.append(json.dumps({"id": f"q{number}", "question": question, "gold_ids": [file.stem]}))
+    (folder / "questions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return [file.name for file in taken]
+
+
+def test_rows_of_documents_of_an_evaluation_set_are_dropped_and_counted(
+    call: Call, documents: Path, tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = evaluation_set(tmp_path / "data" / "mine", documents)
+    monkeypatch.setenv("REASONIR_DATA", str(tmp_path / "data"))  # found there by its name
+    words = (documents, "--config", short, "--varied", 0, "--negatives", "none")
+    told = made(call, *words, "--exclude", "mine", "--out", tmp_path / "a")
+    refused = {name: count for name, count in told["data"]["rejected"].items() if "evaluation set" in name}
+    assert refused["positive close to a gold document of an evaluation set"] >= 2
+    assert not {Path(row.seed.source).name for row in rows(tmp_path / "a")} & set(taken)
+    assert "`mine`" in (tmp_path / "a" / "README.md").read_text()
+    assert call("merge", tmp_path / "a", "--out", tmp_path / "b")[0] == 0
+    assert (tmp_path / "b" / "data.jsonl").read_bytes() == (tmp_path / "a" / "data.jsonl").read_bytes()
+
+    code, _, err = call("synthesize", *words, "--out", tmp_path / "a")
+    assert code == 2 and "exclude: ['mine'] there, [] now" in err and "--force" in err
+    before = len(rows(tmp_path / "a"))
+    code, _, err = call("synthesize", *words, "--out", tmp_path / "a", "--force")
+    assert (
+        code == 0 and "exclude: ['mine'] there" in err and len(rows(tmp_path / "a")) == before + sum(refused.values())
+    )
+
+
+@pytest.mark.slow
+def test_a_classifier_judges_in_the_model_s_place(
+    server: ScriptedChatServer, call: Call, documents: Path, tmp_path: Path
+) -> None:
+    folder = checkpoint(tmp_path / "model", scale=0.1)
+    words = (documents, "--classifier", folder, "--least-quality", 0.01, "--hard", 1, "--seeds-only")
+    code, _, err = call("synthesize", *words, "--out", tmp_path / "a")
+    assert code == 0, err
+    assert all(one.quality is not None and one.field for one in seeds(tmp_path / "a").values())
+    assert not any('"quality":' in str(request["messages"]) for request in server.requests)
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the hub's own library
+def test_a_finished_data_set_is_pushed(
+    hub: Hub, call: Call, documents: Path, tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    words = (documents, "--config", short, "--varied", 0, "--negatives", "none", "--most-seeds", 4)
+    told = made(call, *words, "--out", tmp_path / "a", "--push", "me/set")
+    assert told["pushed"] == f"{hub.address}/datasets/me/set" and hub.private == {"me/set": True}
+    assert hub.files["data.parquet"] == (tmp_path / "a" / "data.parquet").read_bytes()

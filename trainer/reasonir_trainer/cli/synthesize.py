@@ -1,0 +1,331 @@
+"""`reasonir-trainer synthesize`: training data from the user's own documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from reasonir_agent.errors import InputError
+from reasonir_trainer.cli import choices, screen
+from reasonir_trainer.cli.watching import interruptible, watching
+
+if TYPE_CHECKING:
+    from reasonir_agent.llm import Price
+    from reasonir_trainer.synthesis.exclusion import Exclusion
+    from reasonir_trainer.synthesis.pipeline import How, Report, Run
+    from reasonir_trainer.synthesis.run_folder import Request, RunFolder
+    from reasonir_trainer.synthesis.settings import SynthesisSettings
+    from reasonir_trainer.synthesis.summary import Summary
+
+_EXIT: Final = {"finished": 0, "bound": 0, "unavailable": 2, "rejecting": 2, "interrupted": 130}
+_REPLY_TOKENS: Final = 8_192
+"""Length of a reply that is allowed where tokens or money are bounded, which needs one; 2,000 words and thinking."""
+
+_WHAT, _HOW, _COST = "What is made", "How it runs", "What it may cost"
+
+
+def synthesize(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Documents: files and folders.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; an unfinished one is resumed.")],
+    llm: Annotated[str | None, typer.Option("--llm", help="Chat model, provider:model. [REASONIR_LLM]")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings, by their names.")] = None,
+    varied: Annotated[
+        int | None, typer.Option("--varied", min=0, help="Varied-length items a seed (VL).", rich_help_panel=_WHAT)
+    ] = None,
+    hard: Annotated[
+        int | None, typer.Option("--hard", min=0, help="Hard queries a seed (HQ).", rich_help_panel=_WHAT)
+    ] = None,
+    negatives: Annotated[
+        str | None, typer.Option("--negatives", help="written, bm25, encoder or none.", rich_help_panel=_WHAT)
+    ] = None,
+    negatives_each: Annotated[
+        int | None, typer.Option("--negatives-each", min=0, help="Hard negatives a query.", rich_help_panel=_WHAT)
+    ] = None,
+    grade: Annotated[
+        bool | None, typer.Option("--grade/--no-grade", help="Grade documents 0 to 5.", rich_help_panel=_WHAT)
+    ] = None,
+    rewrite: Annotated[
+        bool | None, typer.Option("--rewrite/--no-rewrite", help="Also rewrite queries.", rich_help_panel=_WHAT)
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="Local encoder, for ranks and mining.", rich_help_panel=_WHAT)
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="DATASET", help="Keep away from this evaluation set.", rich_help_panel=_WHAT),
+    ] = None,
+    most_seeds: Annotated[
+        int | None, typer.Option("--most-seeds", min=1, help="Seeds that are chosen, evenly.", rich_help_panel=_WHAT)
+    ] = None,
+    least_quality: Annotated[
+        float | None,
+        typer.Option("--least-quality", min=0, max=5, help="Of a seed; 0 asks no one.", rich_help_panel=_WHAT),
+    ] = None,
+    classifier: Annotated[
+        str | None,
+        typer.Option(
+            "--classifier", help="Judges the quality of seeds in the chat model's place.", rich_help_panel=_WHAT
+        ),
+    ] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", rich_help_panel=_WHAT)] = None,
+    random_seed: Annotated[int | None, typer.Option("--random-seed", rich_help_panel=_WHAT)] = None,
+    shard: Annotated[
+        str, typer.Option("--shard", metavar="I/N", help="This worker's share.", rich_help_panel=_HOW)
+    ] = "1/1",
+    seeds_only: Annotated[
+        bool, typer.Option("--seeds-only", help="Stop when the seeds are chosen.", rich_help_panel=_HOW)
+    ] = False,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", min=1, help="Most calls at once.", rich_help_panel=_HOW)
+    ] = 16,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="By OpenAI's Batch API: half the price, within a day.", rich_help_panel=_HOW)
+    ] = False,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, max=50_000, help="Requests in a batch.", rich_help_panel=_HOW)
+    ] = 20_000,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Go on with changed settings, or with many rejections.", rich_help_panel=_HOW),
+    ] = False,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="Of all runs in DIR.", rich_help_panel=_COST)
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", min=0, help="Money, by --price.", rich_help_panel=_COST)
+    ] = None,
+    max_calls: Annotated[int | None, typer.Option("--max-calls", min=1, rich_help_panel=_COST)] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option("--max-seconds", min=0, help="Of this run.", rich_help_panel=_COST)
+    ] = None,
+    price: Annotated[
+        str | None,
+        typer.Option("--price", metavar="PROMPT,COMPLETION", help="Of a million tokens.", rich_help_panel=_COST),
+    ] = None,
+    reply_tokens: Annotated[
+        int | None, typer.Option("--reply-tokens", min=1, help="Longest reply.", rich_help_panel=_COST)
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show prompts, calls and cost; send and write nothing.")
+    ] = False,
+    push: Annotated[
+        str | None, typer.Option("--push", metavar="OWNER/NAME", help="Send the data set to the hub, private.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make training data from documents; the same command goes on where a run was stopped."""
+    options = {
+        "model": llm,
+        "varied": varied,
+        "hard": hard,
+        "negatives": negatives,
+        "negatives_each": negatives_each,
+        "grade": grade,
+        "rewrite": rewrite,
+        "encoder": encoder,
+        "most_seeds": most_seeds,
+        "least_quality": least_quality,
+        "classifier": classifier,
+        "temperature": temperature,
+        "random_seed": random_seed,
+        "exclude": tuple(exclude or ()),
+    }
+    settings, excluded = choices.settings_of(options, config)
+    named = [str(path) for path in paths]
+    prices = choices.price_of(price)
+    if dry_run:
+        _estimate(named, settings, prices, shard, as_json=as_json)
+        return
+    from reasonir_agent.llm import Bounds
+    from reasonir_trainer.synthesis.pipeline import How
+    from reasonir_trainer.synthesis.run_folder import Inputs, Request, RunFolder, Shard
+
+    _refuse_inside(named, out)
+    bounds = Bounds(tokens=max_tokens, money=max_cost, calls=max_calls, seconds=max_seconds)
+    if max_cost is not None and prices is None:
+        raise InputError(
+            "a bound on money needs the model's price: give --price PROMPT,COMPLETION (for a million tokens)"
+        )
+    longest = reply_tokens or (_REPLY_TOKENS if max_tokens is not None or max_cost is not None else None)
+    how = How(
+        shard=Shard.read(shard),
+        bounds=bounds,
+        price=prices,
+        workers=batch_size if batch else concurrency + concurrency // 4 + 1,
+        force=force,
+        seeds_only=seeds_only,
+    )
+    guards = _guards(excluded, settings)
+    folder, request = RunFolder(out, how.shard), Request(settings, Inputs.of(named), excluded)
+    with watching() as progress:
+        run = _run(folder, request, how, progress, concurrency, longest, batch_size if batch else None)
+        with interruptible(run.interrupt):
+            report = run.work()
+    report.warnings += [warning for guard in guards for warning in guard.warnings]
+    code = _finish(folder, request, how, report, guards, push, as_json=as_json)
+    if code:
+        raise screen.Ended(code)
+
+
+def _run(
+    folder: RunFolder,
+    request: Request,
+    how: How,
+    progress: Any,
+    concurrency: int,
+    reply_tokens: int | None,
+    batch_size: int | None,
+) -> Run:
+    """The run with its parts."""
+    from reasonir_trainer.synthesis.batch import BatchLimits
+    from reasonir_trainer.synthesis.item_maker import item_maker
+    from reasonir_trainer.synthesis.opening import batched_calls, live_calls
+    from reasonir_trainer.synthesis.pipeline import Run
+    from reasonir_trainer.synthesis.seed_stage import DocumentSeeds
+
+    settings, open_encoder = request.settings, choices.encoder_opener()
+    if batch_size is None:
+        model = choices.open_named(
+            settings.model,
+            concurrency=concurrency,
+            temperature=settings.temperature,
+            reply_tokens=reply_tokens,
+            price=how.price,
+        )
+        calls = live_calls(model)
+    else:
+        calls = batched_calls(
+            settings.model,
+            folder,
+            base_url=choices.base_url(),
+            api_key=choices.api_key(),
+            temperature=settings.temperature,
+            reply_tokens=reply_tokens,
+            limits=BatchLimits(requests=batch_size),
+        )
+    return Run(
+        folder,
+        request,
+        how,
+        seeds=DocumentSeeds(request.inputs.paths, settings, open_encoder),
+        open_caller=calls,
+        open_maker=item_maker(settings, open_encoder),
+        progress=progress,
+    )
+
+
+def _finish(
+    folder: RunFolder,
+    request: Request,
+    how: How,
+    report: Report,
+    guards: list[Exclusion],
+    push: str | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Make a data set of what is done where the run ended well, and say how it ended."""
+    ended_well = report.end in ("finished", "bound")
+    has_items = report.rows > 0 or bool(report.rejected)
+    summary = None
+    if ended_well and has_items and folder.shard.is_whole and not how.seeds_only:
+        from reasonir_trainer.synthesis.finishing import finish
+
+        summary = finish(folder.path, settings=request.settings, exclusions=guards, price=how.price)
+    lines = [*report.warnings, *_ending(report, folder, how)]
+    url = _pushed(folder, push) if push is not None and summary is not None else None
+    if push is not None and summary is None:
+        lines.append("nothing was pushed: there is no finished data set")
+    code = _EXIT[report.end]
+    if as_json:
+        told = report.as_json() | {"warnings": lines, "out": str(folder.path)}
+        data = summary.model_dump(mode="json") if summary is not None else None
+        error = {"error": " ".join(report.message.split())} if code else {}
+        screen.print_json(told | {"data": data, "pushed": url} | error)
+    elif summary is not None:
+        screen.say(_result(summary, report, folder))
+    elif how.seeds_only and ended_well:
+        screen.say(f"{report.seeds:,} seeds in {folder.all_seeds if folder.shard.is_whole else folder.seeds}")
+    elif ended_well:
+        name = "" if folder.shard.is_whole else f"shard {how.shard}: "
+        screen.say(f"{name}{report.rows:,} rows, {sum(report.rejected.values()):,} rejected items so far")
+    for line in lines:
+        screen.note(line, style="bold red" if code else "yellow")
+    if url is not None and not as_json:
+        screen.say(url)
+    return code
+
+
+def _ending(report: Report, folder: RunFolder, how: How) -> list[str]:
+    """What the user should know about how the run ended, and what to do next."""
+    left = report.items - report.rows - sum(report.rejected.values())
+    state = f"{left:,} of {report.items:,} items are left" if report.items else "the seeds are not settled yet"
+    if report.end == "bound":
+        return [f"{report.message}; {state}: the same command with a higher bound goes on"]
+    if report.end == "interrupted":
+        return [f"interrupted; {state}: the same command goes on"]
+    if report.end == "unavailable":
+        return [f"{report.message}; {state}: the same command goes on"]
+    if report.end == "rejecting":
+        return [f"{report.message}\nchange the settings or the model and take a new folder, or go on by --force"]
+    lines = []
+    if report.failed:
+        lines.append(f"{report.failed:,} items are left, because their calls failed: the same command tries them again")
+    if not folder.shard.is_whole and not how.seeds_only:
+        lines.append(f"when all {folder.shard.of} shards are done: reasonir-trainer merge DIR... --out NEW")
+    return lines
+
+
+def _result(summary: Summary, report: Report, folder: RunFolder) -> str:
+    meter = report.meter
+    cost = f", cost {meter.cost:.4f}" if meter.cost is not None else ""
+    tokens = f"{meter.llm_calls:,} calls, {meter.prompt_tokens:,} + {meter.completion_tokens:,} tokens{cost}"
+    lines = [f"{summary.rows:,} rows in {folder.path / 'data.jsonl'} ({tokens})"]
+    lines += [f"  {count:>7,}  {reason}" for reason, count in summary.rejected.items()]
+    return "\n".join(lines)
+
+
+def _pushed(folder: RunFolder, repository: str) -> str:
+    from reasonir_trainer.synthesis.push import push
+
+    return push(folder.path, repository, token=choices.hub_token())
+
+
+def _estimate(paths: list[str], settings: SynthesisSettings, price: Price | None, shard: str, *, as_json: bool) -> None:
+    """Print what a run would ask and cost."""
+    from reasonir_agent.bridge import run_sync
+    from reasonir_trainer.synthesis.estimate import sampled
+    from reasonir_trainer.synthesis.run_folder import Shard
+
+    found = run_sync(sampled(paths, settings, Shard.read(shard), price))
+    if as_json:
+        screen.print_json(found.as_json())
+        return
+    for name, role, text in found.prompts:
+        screen.say(f"--- {name} ({role})\n{text}\n")
+    cost = f", cost about {found.cost:,.2f}" if found.cost is not None else ""
+    screen.say(
+        f"{found.seeds:,} seeds, {found.items:,} items; {found.least_calls:,} calls at least, about "
+        f"{found.likely_calls:,} likely; about {found.prompt_tokens:,} + {found.completion_tokens:,} tokens{cost}\n"
+        "nothing was sent, nothing was written"
+    )
+
+
+def _guards(names: tuple[str, ...], settings: SynthesisSettings) -> list[Exclusion]:
+    """The evaluation sets to keep away from; opened first, so that a wrong name costs nothing."""
+    if not names:
+        return []
+    from reasonir_trainer.synthesis.exclusion import Exclusion
+
+    folder = choices.data_folder()
+    return [Exclusion.open(name, similar=settings.near_duplicate, data_folder=folder) for name in names]
+
+
+def _refuse_inside(paths: list[str], out: Path) -> None:
+    """A run's own files must not become its documents."""
+    for path in paths:
+        top = Path(path)
+        if top.is_dir() and out.resolve().is_relative_to(top.resolve()):
+            raise InputError(f"--out {out} lies in {path}, whose documents are read; take a folder outside of it")
