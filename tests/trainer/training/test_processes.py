@@ -1,0 +1,111 @@
+"""Two processes on a CPU (gloo): negatives of the other process count, and the gradient is that of one process with all."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from reasonir_trainer.training.config import TrainingConfig
+from reasonir_trainer.training.run import train
+
+Make = Callable[..., TrainingConfig]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+
+
+def two(script: str, *arguments: str) -> list[subprocess.CompletedProcess[str]]:
+    """Run a script as two processes of one group."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "trainer")]),
+        **{"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
+    }
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(HERE / script), *arguments],
+            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    done: list[subprocess.CompletedProcess[str]] = []
+    for one in running:
+        try:
+            out, err = one.communicate(timeout=5 if done and done[0].returncode == -signal.SIGKILL else 240)
+        except subprocess.TimeoutExpired:
+            one.kill()  # its partner died: torchrun would do the same
+            out, err = one.communicate()
+        done.append(subprocess.CompletedProcess(one.args, one.returncode, out, err))
+    return done
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_gradients_of_one_with_the_whole_batch(make: Make, tmp_path: Path) -> None:
+    """Also where the processes have different numbers of documents, weights and grades."""
+    file = tmp_path / "settings.json"
+    file.write_text(make().model_dump_json())
+    done = two("gradients.py", str(file), str(tmp_path))
+    assert [one.returncode for one in done] == [0, 0], done[0].stderr + done[1].stderr
+    alone, parts = (
+        load_file(tmp_path / "alone.safetensors"),
+        [load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1)],
+    )
+    assert json.loads((tmp_path / "documents.json").read_text()) == [17, 18]  # one is shared within the first process
+    scale = max(float(one.abs().max()) for one in alone.values())
+    assert scale > 0.01
+    for name, one in alone.items():
+        assert torch.equal(parts[0][name], parts[1][name])  # DDP has averaged them
+        assert float((parts[0][name] - one).abs().max()) <= 2e-5 * scale, name
+
+
+@pytest.mark.slow
+def test_a_killed_rank_and_a_restart_give_the_same_losses(make: Make) -> None:
+    settings: dict[str, Any] = {"evaluation": {}}
+    whole, config = make(output=f"{make().output}-whole", **settings), make(**settings)
+    for run in (whole, config):
+        run.output.with_suffix(".json").write_text(run.model_dump_json())
+    assert [one.returncode for one in two("begin.py", str(whole.output.with_suffix(".json")))] == [0, 0]
+    killed = two("begin.py", str(config.output.with_suffix(".json")), "0:3")
+    assert killed[0].returncode == -signal.SIGKILL
+    again = two("begin.py", str(config.output.with_suffix(".json")))
+    assert [one.returncode for one in again] == [0, 0], again[0].stderr
+    stories = [
+        [json.loads(line)["loss"] for line in (run.output / "history.jsonl").read_text().splitlines()]
+        for run in (whole, config)
+    ]
+    assert stories[0] == stories[1] and len(set(stories[0])) == 6
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_weights_of_one(make: Make) -> None:
+    """The same batches, a global loss: after some steps the weights agree up to rounding."""
+    settings: dict[str, Any] = {"evaluation": {}, "steps": 3, "learning_rate": 1e-4, "weight_decay": 0.0}
+    both, alone = make(output=f"{make().output}-both", **settings), make(**settings)
+    both.output.with_suffix(".json").write_text(both.model_dump_json())
+    done = two("begin.py", str(both.output.with_suffix(".json")))
+    assert [one.returncode for one in done] == [0, 0], done[0].stderr
+    train(alone)
+    stories = [
+        [json.loads(line)["loss"] for line in (run.output / "history.jsonl").read_text().splitlines()]
+        for run in (both, alone)
+    ]
+    assert stories[0] == pytest.approx(stories[1], rel=1e-4)
+    one, other = (load_file(run.output / "model" / "model.safetensors") for run in (both, alone))
+    for name in one:
+        if not name.endswith("key.bias"):  # softmax does not see it: its gradient is rounding, and Adam follows that
+            torch.testing.assert_close(one[name], other[name], rtol=0, atol=5e-5)

@@ -1,0 +1,62 @@
+"""ReasonIR's published data: query = [instruction, text], pos and neg = lists of [instruction, text].
+
+The published hard queries give the id of their positive in BRIGHT's documents, not its words: `documents` fills them in.
+Only the texts are read; the instruction is set once for the source, since a batch has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from reasonir_agent.errors import InputError
+from reasonir_agent.evaluation.datasets.records import Record, read_records
+from reasonir_trainer.data.examples import Candidate, Example
+
+
+def read_release(file: Path, documents: Path | None = None) -> Iterator[tuple[str, Example]]:
+    """The examples of a file of JSON lines or Parquet, and where each stands.
+
+    Args:
+        file: the data.
+        documents: JSON lines {id, text}; a positive that is an id of it stands for the text.
+
+    Raises:
+        InputError: a record has not the fields, or the documents cannot be read.
+    """
+    known = {} if documents is None else _texts(documents)
+    for record in read_records(file, ("query", "pos", "neg")):
+        where = f"{file}:{record.number}"
+        positives = [known.get(text, text) for text in _pairs(record, "pos")]
+        yield (
+            where,
+            Example(
+                id=str(record.number),
+                query=_pair(record, "query", record.fields.get("query")),
+                positives=tuple(Candidate(text) for text in positives),
+                negatives=tuple(Candidate(text) for text in _pairs(record, "neg")),
+            ),
+        )
+
+
+def _texts(file: Path) -> Mapping[str, str]:
+    if not file.is_file():
+        raise InputError(f"the documents {str(file)!r} do not exist")
+    return {record.id("id"): record.text("text") for record in read_records(file, ("id", "text"))}
+
+
+def _pairs(record: Record, name: str) -> list[str]:
+    found = record.fields.get(name)
+    if found is None and name == "neg":
+        return []
+    if not isinstance(found, list):
+        raise record.problem(f"must have a list of [instruction, text] in its field {name!r}")
+    return [_pair(record, name, one) for one in found]
+
+
+def _pair(record: Record, name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(one, str) for one in value):
+        return str(value[1])
+    raise record.problem(f"must have [instruction, text] in its field {name!r}, got {value!r:.60}")

@@ -1,0 +1,15 @@
+"""Contrastive training of a retrieval encoder, on one CPU or on many GPUs (ReasonIR, arXiv 2504.20595, section on training).
+
+config.py      what is asked for, from a YAML file
+model.py       the base: any sentence-transformers model or a causal checkpoint made bidirectional; LoRA, full
+losses.py      one loss over the documents of the global batch, its gradients cached (GradCache)
+trainer.py     sentence-transformers' trainer with our batches and checkpoints
+evaluating.py  nDCG@10 on held-out data while training
+run.py         `train(config)`: all of it together
+
+Importing this package loads no torch.
+"""
+
+from reasonir_trainer.training.config import TrainingConfig, read_config
+
+__all__ = ["TrainingConfig", "read_config"]

@@ -1,0 +1,383 @@
+"""The base of a training run: a sentence-transformers model that encodes exactly as `ReasonIREncoder` does.
+
+What a checkpoint is (direction of attention, pooling, prefixes, window) is read by `encoder.checkpoint`, the one that inference
+uses. A causal checkpoint of a known bidirectional encoder, and a plain causal Llama, become bidirectional by
+`config.is_causal = False`, proven by a probe; the switch is saved in config.json. What is saved opens in `ReasonIREncoder` and,
+with the same vectors, in `SentenceTransformer(folder)`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Normalize
+from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+from torch import nn
+
+from reasonir_agent.encoder.checkpoint import Checkpoint, read_checkpoint
+from reasonir_agent.encoder.known import known_encoder
+from reasonir_agent.encoder.locate import locate
+from reasonir_agent.encoder.template import prefix
+from reasonir_agent.encoder.tokens import TextTokenizer
+from reasonir_agent.encoder.torch_backbone import cpu_is_fast_at_bfloat16, is_bidirectional
+from reasonir_agent.errors import CheckpointError, InputError, MissingExtra, boundary
+from reasonir_trainer.training import processes
+from reasonir_trainer.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CAUSAL: Final = ("LlamaForCausalLM", "MistralForCausalLM")
+_LONGEST: Final = 2048
+_POOLING: Final = {"mean": "mean", "cls": "cls", "last": "lasttoken"}
+ADAPTER: Final = "default"
+_WITH_POOLER: Final = ("bert", "roberta", "xlm-roberta", "camembert")
+_POOLER: Final = "pooler"
+"""A layer of BERT's checkpoints that no vector goes through; it is kept as it was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """A model that is ready to be trained, and what its texts look like.
+
+    Attributes:
+        model: on its device.
+        checkpoint: what its folder says.
+        name: under which the base can be opened again.
+        tokenizer: of the base.
+        query_prefix: of the base, for sources without an instruction.
+        document_prefix: of all documents.
+        query_tokens: most tokens of a query.
+        document_tokens: likewise.
+        precision: dtype of matrix products.
+    """
+
+    model: SentenceTransformer
+    checkpoint: Checkpoint
+    name: str
+    tokenizer: TextTokenizer
+    query_prefix: str
+    document_prefix: str
+    query_tokens: int
+    document_tokens: int
+    precision: torch.dtype
+
+    def prefix_of(self, instruction: str | None) -> str:
+        """Prefix of the queries of a source."""
+        if instruction is None:
+            return self.query_prefix
+        return prefix(self.checkpoint.query_template, self.checkpoint.instruction, instruction)
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """What is trained, by name."""
+        return {name: one for name, one in self.model.named_parameters() if one.requires_grad}
+
+
+def load_base(config: TrainingConfig) -> Base:
+    """Load the base and prepare it as the configuration says.
+
+    Raises:
+        InputError: the base is unknown, or the configuration asks of it what it cannot do.
+        CheckpointError: its folder cannot be used.
+        MissingExtra: a package is not installed.
+    """
+    located = locate(config.base)
+    checkpoint = _as_retriever(read_checkpoint(located.folder, located.known))
+    device = device_of(config)
+    precision = _precision(config.precision, device)
+    window = min(checkpoint.window, _LONGEST)
+    query_tokens, document_tokens = (_tokens(name, config, checkpoint, window) for name in ("query", "document"))
+    model = _model(checkpoint, config, device, max(query_tokens, document_tokens))
+    torch.manual_seed(config.seed)  # the adapter's first values
+    _choose_parameters(model, config)
+    if not config.dropout:
+        switch_off_dropout(model, keep_adapter=config.lora.dropout > 0)
+    if config.gradient_checkpointing:
+        network(model).gradient_checkpointing_enable({"use_reentrant": False})
+    return Base(
+        model=model,
+        checkpoint=checkpoint,
+        name=located.name,
+        tokenizer=TextTokenizer(located.folder),
+        query_prefix=prefix(checkpoint.query_template, checkpoint.instruction, config.query_instruction),
+        document_prefix=checkpoint.document_prefix,
+        query_tokens=query_tokens,
+        document_tokens=document_tokens,
+        precision=precision,
+    )
+
+
+def network(model: SentenceTransformer) -> Any:
+    """The transformer inside a sentence-transformers model."""
+    return model[0].model
+
+
+def switch_off_dropout(model: nn.Module, *, keep_adapter: bool = False) -> None:
+    """Set every dropout to 0, for this process alone: nothing of it is saved."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout) and not (keep_adapter and "lora_dropout" in name):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
+
+
+@contextmanager
+def blended(base: Base, start: Mapping[str, torch.Tensor], share: float) -> Iterator[None]:
+    """The model with a share of the way from its first weights to its present ones, inside the block."""
+    kept = {name: one.detach().clone() for name, one in base.trainable().items()}
+    blend(base, start, share)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, one in base.trainable().items():
+                one.copy_(kept[name])
+
+
+def blend(base: Base, start: Mapping[str, torch.Tensor], share: float) -> None:
+    """Go back towards the first weights: an adapter's product B A is scaled, other weights are interpolated."""
+    with torch.no_grad():
+        for name, one in base.trainable().items():
+            if "lora_A" in name:
+                continue
+            one.copy_(start[name].to(one.device) * (1 - share) + one * share)
+
+
+def save_model(base: Base, folder: Path) -> None:
+    """Write the model as a folder of sentence-transformers, adapters merged, float32 or the base's own dtype.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    model = base.model
+    inner = network(model)
+    if getattr(inner, "_hf_peft_config_loaded", False):
+        model = copy.deepcopy(model)
+        inner = network(model)
+        _merge(model)
+    if hasattr(inner.config, "auto_map"):
+        del inner.config.auto_map  # it would name code that is no part of this folder
+    model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
+
+
+def save_adapter(base: Base, folder: Path) -> None:
+    """Write the adapter alone: adapter_model.safetensors and adapter_config.json, which names the base by its name."""
+    inner = network(base.model)
+    inner.save_pretrained(str(folder), safe_serialization=True)
+    # Named afterwards: at the sight of a hub name peft asks the hub while saving.
+    file = folder / "adapter_config.json"
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    settings["base_model_name_or_path"] = _public_name(base.name)
+    file.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _public_name(name: str) -> str:
+    known = known_encoder(name)
+    return known.hub_id if known else Path(name).name
+
+
+def _merge(model: SentenceTransformer) -> None:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    inner = network(model)
+    for name, module in list(inner.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge(safe_merge=True)
+            parent = inner.get_submodule(name.rpartition(".")[0])
+            setattr(parent, name.rpartition(".")[2], module.get_base_layer())
+    del inner.peft_config
+    inner._hf_peft_config_loaded = False
+
+
+def _as_retriever(checkpoint: Checkpoint) -> Checkpoint:
+    """A plain causal language model becomes ReasonIR's shape: bidirectional, mean pooling without prefix, its template."""
+    architectures = checkpoint.config.get("architectures") or []
+    if checkpoint.bidirectional or not set(architectures) & set(_CAUSAL):
+        return checkpoint
+    shape = known_encoder("reasonir-8b")
+    assert shape is not None
+    return replace(
+        checkpoint,
+        bidirectional=True,
+        pooling="mean",
+        pool_prefix=False,
+        query_template=shape.query_template,
+        instruction=shape.instruction,
+        document_prefix=shape.document_prefix,
+    )
+
+
+def _model(checkpoint: Checkpoint, config: TrainingConfig, device: torch.device, longest: int) -> SentenceTransformer:
+    attention = config.attention
+    if attention == "auto":
+        attention = "eager" if device.type == "cpu" else "sdpa"
+    arguments: dict[str, Any] = {"attn_implementation": attention, "use_safetensors": True, "trust_remote_code": False}
+    arguments["dtype"] = torch.bfloat16 if config.method == "qlora" or _is_large(checkpoint, config) else torch.float32
+    if checkpoint.architecture in _WITH_POOLER:
+        arguments["add_pooling_layer"] = _has_pooler(
+            checkpoint
+        )  # else one of random numbers would be saved with the result
+    if config.method == "qlora":
+        arguments["quantization_config"] = _four_bits(device)
+    with boundary(CheckpointError, f"loading the base in {checkpoint.folder}"), quiet():
+        transformer = Transformer(
+            str(checkpoint.folder),
+            max_seq_length=longest,
+            model_kwargs={**arguments, "local_files_only": True},
+            processor_kwargs={"local_files_only": True},
+            config_kwargs={"local_files_only": True, "trust_remote_code": False},
+        )
+        if checkpoint.bidirectional:
+            transformer.model.config.is_causal = False
+        pooling = Pooling(checkpoint.dim, _POOLING[checkpoint.pooling], include_prompt=checkpoint.pool_prefix)
+        query = prefix(checkpoint.query_template, checkpoint.instruction, config.query_instruction)
+        model = SentenceTransformer(
+            modules=[transformer, pooling, Normalize()],
+            device=str(device),
+            prompts={"query": query, "document": checkpoint.document_prefix},
+        )
+    if checkpoint.bidirectional and not is_bidirectional(network(model).eval()):
+        raise CheckpointError(
+            f"{checkpoint.folder} must be trained with bidirectional attention, but the installed transformers loads it as a "
+            "causal model; install a tested version (transformers>=5.2,<6, see constraints.txt)"
+        )
+    return model
+
+
+def _has_pooler(checkpoint: Checkpoint) -> bool:
+    from safetensors import safe_open
+
+    for file in checkpoint.weights:
+        with boundary(CheckpointError, f"reading {file}"), safe_open(str(file), framework="pt") as opened:
+            if any(_POOLER in name for name in opened.keys()):  # noqa: SIM118
+                return True
+    return False
+
+
+def _is_large(checkpoint: Checkpoint, config: TrainingConfig) -> bool:
+    """A frozen base of billions of weights is held as it was published; small ones, and what is trained, in float32."""
+    return config.method == "lora" and checkpoint.dim >= 2048 and str(checkpoint.config.get("dtype", "")) != "float32"
+
+
+def _choose_parameters(model: SentenceTransformer, config: TrainingConfig) -> None:
+    if config.method == "full":
+        for name, one in model.named_parameters():
+            is_words = "word_embeddings" in name or "embed_tokens" in name
+            one.requires_grad_(_POOLER not in name and not (config.freeze_embeddings and is_words))
+        return
+    try:
+        from peft import LoraConfig
+    except ModuleNotFoundError as cause:
+        raise MissingExtra(
+            f"training by {config.method} needs the package {cause.name!r}; run: pip install reasonir-trainer"
+        ) from cause
+    inner = network(model)
+    targets = _targets(inner, config.lora.targets)
+    for one in model.parameters():
+        one.requires_grad_(False)
+    settings = LoraConfig(
+        r=config.lora.rank,
+        lora_alpha=config.lora.alpha,  # type: ignore[arg-type]
+        lora_dropout=config.lora.dropout,
+        target_modules=targets,
+        exclude_modules=rf".*\b{_POOLER}\b.*" if getattr(inner, _POOLER, None) is not None else None,
+        bias="none",
+    )
+    with quiet(), boundary(InputError, f"adding adapters to {', '.join(targets)}"):
+        inner.add_adapter(settings, adapter_name=ADAPTER)
+    if config.gradient_checkpointing:
+        inner.enable_input_require_grads()
+
+
+def _targets(inner: nn.Module, wanted: tuple[str, ...]) -> list[str]:
+    """Last names of the linear layers that get an adapter; a pooler, which no encoder uses, is left out."""
+    linear = {
+        name.rpartition(".")[2]
+        for name, module in inner.named_modules()
+        if isinstance(module, nn.Linear) and _POOLER not in name
+    }
+    if wanted == ("all",):
+        return sorted(linear)
+    unknown = sorted(set(wanted) - linear)
+    if unknown:
+        raise InputError(
+            f"lora.targets: the base has no linear layer {unknown[0]!r}; it has {', '.join(sorted(linear))}"
+        )
+    return sorted(wanted)
+
+
+def _four_bits(device: torch.device) -> Any:
+    if device.type != "cuda":
+        raise InputError("method qlora needs an NVIDIA GPU; use method lora on this machine")
+    try:
+        import bitsandbytes  # type: ignore[import-not-found,unused-ignore] # noqa: F401
+    except ModuleNotFoundError as cause:
+        raise MissingExtra("method qlora needs the package 'bitsandbytes'; run: pip install bitsandbytes") from cause
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def _tokens(name: str, config: TrainingConfig, checkpoint: Checkpoint, window: int) -> int:
+    wanted: int | None = getattr(config, f"{name}_tokens")
+    if wanted is None:
+        return window
+    if wanted > checkpoint.window:
+        raise InputError(f"{name}_tokens is {wanted}, but the base reads {checkpoint.window} tokens at most")
+    return wanted
+
+
+def device_of(config: TrainingConfig) -> torch.device:
+    """Where a run works; of several processes each takes the GPU of its number.
+
+    Raises:
+        InputError: the device is not there.
+    """
+    name = config.device
+    if name == "auto":
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        return torch.device("cuda", processes.place())
+    with boundary(InputError, f"using the device {name!r}"):
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    return device
+
+
+def _precision(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_is_fast_at_bfloat16()
+        return torch.bfloat16 if fast and device.type in ("cpu", "cuda") else torch.float32
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the loading bars of transformers, and its and peft's announcements of future changes, off the terminal."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

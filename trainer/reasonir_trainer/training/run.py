@@ -1,0 +1,286 @@
+"""`train(config)`: from a configuration to an encoder in a folder. Begun again, it goes on where it was.
+
+The result is a folder of sentence-transformers (`model/`), adapters merged and prefixes inside, which `ReasonIREncoder`,
+`ReasonIREmbeddings` and `SentenceTransformer` open by its path; beside it, for LoRA, the adapter alone (`adapter/`).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from sentence_transformers import SentenceTransformerTrainingArguments
+from transformers import PrinterCallback
+
+from reasonir_agent.errors import MissingExtra, StoreError, boundary
+from reasonir_trainer.data.batches import Reading
+from reasonir_trainer.data.examples import Source
+from reasonir_trainer.data.mixing import Mix
+from reasonir_trainer.data.reading import SourceSpec, read_source
+from reasonir_trainer.training import processes
+from reasonir_trainer.training.config import TrainingConfig
+from reasonir_trainer.training.evaluating import HeldOut, average, measure, open_held_out
+from reasonir_trainer.training.history import History
+from reasonir_trainer.training.live import LiveEncoder
+from reasonir_trainer.training.losses import ContrastiveLoss, LossSettings
+from reasonir_trainer.training.model import Base, blend, blended, load_base, quiet, save_adapter, save_model
+from reasonir_trainer.training.resume import finish_folder, last_checkpoint, open_run
+from reasonir_trainer.training.trainer import TRAINED, AnchorVectors, ContrastiveTrainer, Steps, load_trained
+from reasonir_trainer.training.watching import BEST, Progress, Watcher
+
+MODEL: Final = "model"
+ADAPTER_FOLDER: Final = "adapter"
+_MINI_BATCH: Final = {"cpu": 2048, "cuda": 16384}
+_KEEP: Final = {"cpu": 8192}
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run gave.
+
+    Attributes:
+        model: folder of the encoder.
+        adapter: folder of the adapter alone; None for method "full".
+        steps: steps that were trained.
+        before: nDCG@10 of the base on each held-out set; empty without sets.
+        after: of the result.
+        best_step: step whose weights were taken.
+        blend: share of the way from the base that was taken.
+    """
+
+    model: Path
+    adapter: Path | None
+    steps: int
+    before: dict[str, float]
+    after: dict[str, float]
+    best_step: int
+    blend: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as the command line prints it."""
+        found = asdict(self)
+        return found | {"model": str(self.model), "adapter": None if self.adapter is None else str(self.adapter)}
+
+
+def train(config: TrainingConfig, tell: Callable[[Progress], None] = lambda _: None) -> Trained:
+    """Train, or go on training.
+
+    Args:
+        config: what is asked for.
+        tell: told of the progress.
+
+    Raises:
+        InputError: the configuration, a source or the output folder cannot be used.
+        CheckpointError: the base cannot be used.
+        StoreError: a file cannot be written.
+        TrainingFailed: the loss is no number.
+    """
+    processes.join(on_cpu=config.device == "cpu" or not torch.cuda.is_available())
+    sources = read_sources(config)
+    held_out = open_held_out(config.evaluation.sets)
+    base = load_base(config)
+    identity = {
+        **config.identity(),
+        "data": {source.name: source.hash for source in sources},
+        "processes": processes.count(),
+    }
+    if processes.is_first():
+        open_run(config.output, identity)
+    processes.wait()
+    start = {name: one.detach().cpu().clone() for name, one in base.trainable().items()}
+    history = _run(config, base, sources, held_out, tell)
+    return _finish(config, base, held_out, history, start)
+
+
+def read_sources(config: TrainingConfig) -> list[Source]:
+    """The sources of a configuration.
+
+    Raises:
+        InputError: one is missing, empty or damaged.
+    """
+    return [
+        read_source(
+            SourceSpec(
+                name=one.label,
+                path=one.path,
+                format=one.format,
+                splits=one.splits,
+                instruction=one.instruction,
+                most=one.most,
+                documents=one.documents,
+            )
+        )
+        for one in config.sources
+    ]
+
+
+def make_mix(config: TrainingConfig, sources: list[Source], world: int = 1) -> Mix:
+    """The plan of a run's batches; a part of a step is a batch of its own."""
+    weights = [one.weight for one in config.sources if one.weight is not None]
+    return Mix(
+        sources,
+        batch=config.batch // config.accumulate,
+        steps=config.steps * config.accumulate,
+        seed=config.seed,
+        weights=weights or None,
+        temperature=config.mixing_temperature,
+        divisor=world,
+    )
+
+
+def make_reading(config: TrainingConfig, base: Base, sources: list[Source]) -> Reading:
+    """How a run's texts become tokens."""
+    return Reading(
+        tokenizer=base.tokenizer,
+        query_prefixes={source.name: base.prefix_of(source.instruction) for source in sources},
+        document_prefix=base.document_prefix,
+        query_tokens=base.query_tokens,
+        document_tokens=base.document_tokens,
+        negatives=config.negatives,
+        pool_prefix=base.checkpoint.pool_prefix,
+        seed=config.seed,
+    )
+
+
+def make_loss(config: TrainingConfig, base: Base) -> ContrastiveLoss:
+    """A run's loss; sizes of mini-batches by device where the configuration says nothing."""
+    kind = base.model.device.type
+    return ContrastiveLoss(
+        base.model,
+        LossSettings(**config.loss.model_dump()),
+        mini_batch_tokens=config.mini_batch_tokens or _MINI_BATCH.get(kind, 4096),
+        keep_tokens=_KEEP.get(kind, 0) if config.keep_tokens is None else config.keep_tokens,
+    )
+
+
+def _run(
+    config: TrainingConfig,
+    base: Base,
+    sources: list[Source],
+    held_out: list[HeldOut],
+    tell: Callable[[Progress], None],
+) -> History:
+    last = last_checkpoint(config.output)
+    reached = 0 if last is None else int(last.name.rpartition("-")[2])
+    is_first = processes.is_first()
+    history = History(config.output, upto=reached, writes=is_first)
+    arguments = _arguments(config, base)
+    watcher = Watcher(base, config.output, history, held_out, config.evaluation, tell, writes=is_first)
+    if reached >= config.steps:
+        load_trained(base.model, last / TRAINED)  # type: ignore[operator]
+        return history
+    mix = make_mix(config, sources, arguments.world_size)
+    trainer = ContrastiveTrainer(
+        model=base.model,
+        args=arguments,
+        loss=make_loss(config, base),
+        steps=Steps(mix, make_reading(config, base, sources), rank=arguments.process_index, world=arguments.world_size),
+        anchor=_anchor(config, base),
+        on_batch=watcher.on_batch,
+        keep=config.keep_checkpoints,
+        callbacks=[watcher],
+    )
+    trainer.remove_callback(PrinterCallback)
+    with quiet():
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    return history
+
+
+def _anchor(config: TrainingConfig, base: Base) -> AnchorVectors | None:
+    if not config.loss.anchor:
+        return None
+    first = load_base(config.model_copy(update={"method": "full", "dropout": False}))
+    for one in first.model.parameters():
+        one.requires_grad_(False)
+    return AnchorVectors(LiveEncoder(first, window=max(base.query_tokens, base.document_tokens)))
+
+
+def _arguments(config: TrainingConfig, base: Base) -> SentenceTransformerTrainingArguments:
+    for name in config.report_to:
+        _check_installed(name)
+    schedule = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}[config.schedule]
+    with boundary(StoreError, f"preparing {config.output}"):
+        return SentenceTransformerTrainingArguments(
+            output_dir=str(config.output),
+            max_steps=config.steps,
+            per_device_train_batch_size=max(1, config.batch // config.accumulate // processes.count()),
+            gradient_accumulation_steps=config.accumulate,
+            learning_rate=config.learning_rate,
+            lr_scheduler_type=schedule,
+            warmup_steps=round(config.warmup * config.steps),
+            weight_decay=config.weight_decay,
+            max_grad_norm=config.most_gradient,
+            bf16=base.precision is torch.bfloat16,
+            use_cpu=base.model.device.type == "cpu",
+            save_strategy="steps",
+            save_steps=config.save_every,
+            logging_strategy="no" if not config.report_to else "steps",
+            logging_steps=10,
+            logging_nan_inf_filter=False,
+            report_to=list(config.report_to) or "none",
+            disable_tqdm=True,
+            seed=config.seed,
+            data_seed=config.seed,
+            dataloader_pin_memory=False,
+            ddp_find_unused_parameters=False,
+        )
+
+
+def _check_installed(name: str) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec(name) is None:
+        raise MissingExtra(
+            f"report_to {name} needs the package {name!r}, which is not installed; run: pip install {name}"
+        )
+
+
+def _finish(
+    config: TrainingConfig,
+    base: Base,
+    held_out: list[HeldOut],
+    history: History,
+    start: dict[str, torch.Tensor],
+) -> Trained:
+    best = history.best()
+    trained = history.losses[-1].step if history.losses else 0
+    if best is not None:
+        load_trained(base.model, config.output / BEST / TRAINED)
+    share, after = 1.0, dict(best.sets) if best else {}
+    encoder = LiveEncoder(base)
+    for one in config.evaluation.blend if best is not None and best.step > 0 else ():
+        with blended(base, start, one):
+            found = processes.as_first_says(measure(encoder, held_out))
+        if average(found) > average(after):
+            share, after = one, found
+    if share < 1.0:
+        blend(base, start, share)
+    model, adapter = _write(config, base)
+    return Trained(
+        model=model,
+        adapter=adapter,
+        steps=trained,
+        before=dict(history.measured[0].sets) if history.measured else {},
+        after=after,
+        best_step=best.step if best else trained,
+        blend=share,
+    )
+
+
+def _write(config: TrainingConfig, base: Base) -> tuple[Path, Path | None]:
+    wanted: list[tuple[str, Any]] = [(MODEL, save_model)]
+    if config.method != "full":
+        wanted.append((ADAPTER_FOLDER, save_adapter))
+    if processes.is_first():
+        for name, save in wanted:
+            aside = config.output / f".{name}.part"
+            with boundary(StoreError, f"writing the result into {config.output}"), quiet():
+                shutil.rmtree(aside, ignore_errors=True)
+                save(base, aside)
+                finish_folder(aside, config.output / name)
+    processes.wait()
+    return config.output / MODEL, config.output / ADAPTER_FOLDER if len(wanted) > 1 else None
