@@ -19,7 +19,7 @@ fast: $(VENV)/.all
 	$(BIN)/python -m pytest -m "not slow and not torture"
 
 torture: $(VENV)/.all
-	$(BIN)/python -m pytest -m "torture or slow" tests/durability
+	$(BIN)/python -m pytest -m "torture or slow" tests/durability tests/trainer/synthesis/test_kills.py
 
 langgraph-dev-check: .venv-langgraph/.done
 	.venv-langgraph/bin/python examples/05_langgraph_server/check.py

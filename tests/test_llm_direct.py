@@ -20,6 +20,11 @@ from reasonir_agent.llm import ChatModel, Meter, open_chat_model
 from reasonir_agent.llm.direct_openai import DirectChatOpenAI
 from reasonir_agent.testing import FakeEncoder, Reply, ScriptedChatServer, write_corpus
 
+
+class Shape(BaseModel):
+    name: str
+
+
 TALK = [("system", "be brief"), ("user", "hello"), ("assistant", "hm"), ("user", "grüß dich 你好 \x07")]
 
 
@@ -66,6 +71,7 @@ REPLIES: dict[str, Reply | str] = {
     "thinking": "<think>3? no</think>Score: 4",
     "log-probabilities": Reply("4", logprobs=[{"4": -0.5, "5": -1.0}]),
     "cut off": Reply("half a", finish="length"),
+    "filtered": Reply("", finish="content_filter"),
     "refused": Reply("", message={"refusal": "I will not"}),
     "an unasked tool call": Reply("", finish="tool_calls", message={"tool_calls": [CALL]}),
     "reasoning beside the text": message(content="four", reasoning_content="two and two"),
@@ -102,24 +108,34 @@ REPLIES: dict[str, Reply | str] = {
 }
 
 
-async def what_comes(server: ScriptedChatServer) -> Any:
+async def what_comes(server: ScriptedChatServer, **options: Any) -> Any:
     chat, meter = opened(server, timeout=0.3 if server.late else 30), Meter()  # type: ignore[attr-defined]
     try:
-        reply = await chat.complete(TALK, meter=meter, logprobs=5)
+        reply = await chat.complete(TALK, meter=meter, **options)
     except ChatError as problem:
         told = str(problem).split(" failed: ")[0].split(" (")[0]  # the two clients name a failure differently
         return type(problem), told, meter, meter.carried(), server.requests[-1]
     return reply, meter, meter.carried(), server.requests[-1]
 
 
-@pytest.mark.parametrize("kind", REPLIES)
-async def test_the_short_way_gives_what_langchain_gives(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+TRIPPED_OVER = {"content in blocks", "an error in place of choices", "content of another kind"}
+"""Replies that the typed client fails on before LangChain can read them, where a format was asked for."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(kind, {"logprobs": 5}) for kind in REPLIES]
+    + [(kind, {"schema": Shape}) for kind in REPLIES if kind not in TRIPPED_OVER],
+)
+async def test_the_short_way_gives_what_langchain_gives(
+    kind: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with ScriptedChatServer([REPLIES[kind]]) as server:
         server.late = kind == "late"  # type: ignore[attr-defined]
-        short = await what_comes(server)
+        short = await what_comes(server, **options)
         with monkeypatch.context() as patch:
             by_langchain(patch)
-            assert await what_comes(server) == short
+            assert await what_comes(server, **options) == short
     assert len(server.requests) >= 2
 
 
@@ -130,14 +146,17 @@ async def test_a_plain_call_takes_the_short_way(logprobs: int) -> None:
         assert (await opened(server).complete(TALK, meter=Meter(), logprobs=logprobs)).text == "hi"
 
 
+@pytest.mark.parametrize("asked", [{"logprobs": 5}, {"schema": Shape}], ids=["scores", "format"])
 @pytest.mark.parametrize(
     "options", [{}, {"temperature": 0.25, "top_p": 0.5, "max_tokens": 77}, {"api_key": None}], ids=str
 )
-async def test_the_request_is_the_same(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_request_is_the_same(
+    options: dict[str, Any], asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with ScriptedChatServer(["hi"]) as server:
-        await opened(server, **options).complete(TALK, meter=Meter(), logprobs=5)
+        await opened(server, **options).complete(TALK, meter=Meter(), **asked)
         by_langchain(monkeypatch)
-        await opened(server, **options).complete(TALK, meter=Meter(), logprobs=5)
+        await opened(server, **options).complete(TALK, meter=Meter(), **asked)
     first, second = server.requests
     assert first == second
     assert [(one["role"], one["content"]) for one in first["messages"]] == TALK
@@ -151,14 +170,30 @@ async def test_the_key_is_sent_and_checked() -> None:
     assert "sk-other" not in str(caught.value)
 
 
-class Shape(BaseModel):
-    name: str
+@pytest.mark.usefixtures("only_short")
+async def test_formats_go_the_short_way_and_are_read_by_us() -> None:
+    with ScriptedChatServer(['{"name": "x"}']) as server:
+        assert await opened(server).ask_json(TALK, Shape, meter=Meter()) == Shape(name="x")
+    assert server.requests[0]["response_format"]["json_schema"]["name"] == "Shape"
 
 
 @pytest.mark.usefixtures("only_short")
-async def test_formats_go_langchain_s_way() -> None:
-    with ScriptedChatServer(['{"name": "x"}']) as server, pytest.raises(ChatError, match="took LangChain's way"):
-        await opened(server).ask_json(TALK, Shape, meter=Meter())
+async def test_a_format_as_a_class_is_langchain_s_matter() -> None:
+    with ScriptedChatServer(['{"name": "x"}']) as server, pytest.raises(AssertionError, match="took LangChain's way"):
+        await opened(server).model.ainvoke(TALK, response_format=Shape)
+
+
+@pytest.mark.parametrize("way", ["short", "langchain", "stream"])
+@pytest.mark.parametrize("end", ["length", "content_filter"])
+async def test_a_cut_reply_of_a_format_is_a_reply(way: str, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "langchain":
+        by_langchain(monkeypatch)
+    heard: list[str | None] = []
+    with ScriptedChatServer([Reply('{"name": "x', finish=end)]) as server:
+        on_text = heard.append if way == "stream" else None
+        reply = await opened(server).complete(TALK, meter=Meter(), schema=Shape, on_text=on_text)
+    assert (reply.text, reply.ended) == ('{"name": "x', end)
+    assert len(server.requests) == 1
 
 
 class Listener(AsyncCallbackHandler):

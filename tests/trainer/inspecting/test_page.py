@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,7 +18,9 @@ from reasonir_agent.llm import Price
 from reasonir_trainer.export import take_over
 from reasonir_trainer.inspecting import write_page
 from reasonir_trainer.synthesis.finishing import finish
+from reasonir_trainer.synthesis.pieces import NOT_CHOSEN, Pieces
 from reasonir_trainer.synthesis.rows import Outcome
+from reasonir_trainer.synthesis.settings import SynthesisSettings
 from tests.evaluation.report.page import Element, read, rows, sections
 from tests.trainer.data_sets import SETTINGS, rejected, row, seed, write_items, write_seeds
 
@@ -38,15 +42,20 @@ LOADING = {
 SECTIONS = ["Examples", "Lengths", "Overlap", "Negatives", "Rejections", "Repetitions", "Cost"]
 
 
-def made(folder: Path, outcomes: Iterable[Outcome], *, finished: bool = True) -> Path:
+ALL_MADE = replace(SETTINGS, varied=0)  # an item of each of the twelve seeds
+
+
+def made(
+    folder: Path, outcomes: Iterable[Outcome], *, finished: bool = True, asked: SynthesisSettings = ALL_MADE
+) -> Path:
     """A run's folder with settings and seeds."""
     write_items(folder, outcomes)
     write_seeds(folder, [seed(n) for n in range(12)])
     inputs = {"paths": ["notes"], "files": 12, "sha256": "0" * 64}
-    settings = {"settings": SETTINGS.as_json(), "inputs": inputs, "exclude": [], "prompts": 1}
+    settings = {"settings": asked.as_json(), "inputs": inputs, "exclude": [], "exclude_sha256": [], "prompts": 1}
     (folder / "settings.json").write_text(json.dumps(settings))
     if finished:
-        finish(folder, settings=SETTINGS, price=Price(1.0, 2.0))
+        finish(folder, settings=asked, price=Price(1.0, 2.0))
     return folder
 
 
@@ -130,6 +139,39 @@ def test_an_unfinished_folder_shows_what_is_there(tmp_path: Path) -> None:
     assert "This run is not finished" in warnings.words
     assert [name.partition(":")[0] for name in sections(found)] == SECTIONS
     assert {file.name: file.read_bytes() for file in folder.iterdir() if file.name != "page.html"} == before
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_items_that_are_missing_are_told(tmp_path: Path, finished: bool) -> None:
+    folder = made(tmp_path / "run", some(), finished=finished, asked=SETTINGS)  # 2 items of each of 12 seeds, 18 made
+    (warnings,) = page(folder).every("section", "warnings")
+    assert "6 of 24 items are not made yet" in warnings.words
+    if finished:
+        assert json.loads((folder / "summary.json").read_text())["missing"] == 6
+        assert "6 more were asked for and are not made" in (folder / "README.md").read_text()
+
+
+def test_pieces_that_became_no_seeds_are_counted_by_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    read = Pieces(files=14, pieces=40, dropped={"too short": 20, "licence text": 2}, unread_count=1)
+    read.settled(Counter({"quality below the limit": 5}), good=13, seeds=12).write(folder / "documents-1-of-1.json")
+    found = page(made(folder, some()))
+    part = next(one for name, one in sections(found).items() if name.startswith("Seeds"))
+    assert "40 pieces of 14 files; 12 seeds chosen." in part.words
+    reasons = [(name, number) for name, _, number, _ in rows(part, "Pieces that are no seeds, by reason")[1:]]
+    assert reasons == [("too short", "20"), ("quality below the limit", "5"), ("licence text", "2"), (NOT_CHOSEN, "1")]
+    assert "1 file or record could not be read" in found.words
+
+
+def test_a_data_set_apart_from_its_run_shows_what_its_summary_knows(tmp_path: Path) -> None:
+    run = made(tmp_path / "run", some(), asked=SETTINGS)
+    Pieces(files=1, pieces=20, dropped={"too short": 8}, seeds=12).write(run / "documents-1-of-1.json")
+    finish(tmp_path / "apart", settings=SETTINGS, price=Price(1.0, 2.0), sources=[run])
+    found = page(tmp_path / "apart")
+    assert "12 seeds chosen" in next(found.every("header")).words
+    assert "20 pieces of 1 file" in found.words and "6 of 24 items are not made yet" in found.words
+    assert "model calls 18" in next(found.every("header")).words
 
 
 def test_a_run_that_has_made_nothing_but_rejections(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from reasonir_agent.errors import InputError
 from reasonir_agent.llm import Price
 from reasonir_trainer.synthesis import data_files
 from reasonir_trainer.synthesis.data_files import Rows, read_outcomes
+from reasonir_trainer.synthesis.exclusion import Exclusion
 from reasonir_trainer.synthesis.finishing import REPEATS, finish
 from reasonir_trainer.synthesis.rows import Outcome, Row
 from tests.trainer.data_sets import SETTINGS, rejected, row, seed, words, write_items, write_seeds
@@ -149,7 +150,9 @@ class TestContamination:
 
     def test_rows_close_to_an_evaluation_set_are_dropped_and_counted(self, tmp_path: Path, evaluation: str) -> None:
         run = write_items(tmp_path / "run", [row(n) for n in range(6)])
-        summary = finish(run, settings=SETTINGS, exclusions=[evaluation])
+        summary = finish(
+            run, settings=SETTINGS, exclusions=[Exclusion.open(evaluation, similar=SETTINGS.near_duplicate)]
+        )
         assert summary.rows == 4 and sum(summary.rejected.values()) == 2
         reasons = refused(run)
         assert "query" in reasons[row(1).id] and "positive" in reasons[row(2).id]
@@ -159,7 +162,7 @@ class TestContamination:
         """Its repetition is dropped for itself, or stays: never for a row that is not in the data set."""
         pair = sorted([row(2), row(50, query=row(2).query)], key=lambda one: one.id)
         run = write_items(tmp_path / "run", pair)
-        finish(run, settings=SETTINGS, exclusions=[evaluation])
+        finish(run, settings=SETTINGS, exclusions=[Exclusion.open(evaluation, similar=SETTINGS.near_duplicate)])
         assert [one.id for one in kept(run)] == [row(50).id]
 
 

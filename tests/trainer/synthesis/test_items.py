@@ -151,7 +151,7 @@ async def test_grades_and_rewrites_are_held_against_their_rules(fault: str, step
 @pytest.mark.slow
 async def test_over_http_every_kind_of_broken_reply_is_survived() -> None:
     broken = ("not json", "wrong shape", "wrong length", "mentions", "too short", "statement", "overlaps", "copies")
-    broken += ("helps", "refuses", "empty", "server error", "thinking")
+    broken += ("helps", "refuses", "empty", "server error", "thinking", "cut off", "filtered")
     settings = making.settings(**FULL)
     shared = tools(settings)
     with ScriptedChatServer(scripted.model(scripted.sometimes(0.3, *broken))) as server:

@@ -42,6 +42,8 @@ def made(call: Call, *words: object) -> dict[str, Any]:
     assert code == 0, err
     told = json.loads(out)
     assert told["complete"] and not told["warnings"], told
+    counts = told["data"]["pieces"]
+    assert counts["pieces"] == sum(counts["dropped"].values()) + sum(counts["judged"].values()) + told["seeds"]
     return dict(told)
 
 
@@ -94,40 +96,40 @@ def test_grades_and_rewrites_stand_in_the_rows(call: Call, documents: Path, tmp_
         assert all(one.grade is not None for one in row.negatives)
 
 
-def evaluation_set(folder: Path, documents: Path) -> list[str]:
-    """A data set whose gold documents are six of the user's own; returns their names."""
-    taken = sorted(documents.glob("*.md"))[:6]
-    (folder / "corpus").mkdir(parents=True)
-    lines = []
-    for number, file in enumerate(taken):
-        (folder / "corpus" / file.name).write_bytes(file.read_bytes())
-        question = f"Why is that so in case {number}, and what would change it in the end?"
-        lines.append(json.dumps({"id": f"q{number}", "question": question, "gold_ids": [file.stem]}))
-    (folder / "questions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return [file.name for file in taken]
-
-
-def test_rows_of_documents_of_an_evaluation_set_are_dropped_and_counted(
+def test_what_is_close_to_an_evaluation_set_is_left_out_and_counted(
     call: Call, documents: Path, tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = evaluation_set(tmp_path / "data" / "mine", documents)
-    monkeypatch.setenv("REASONIR_DATA", str(tmp_path / "data"))  # found there by its name
     words = (documents, "--config", short, "--varied", 0, "--negatives", "none")
+    made(call, *words, "--out", tmp_path / "free")
+    plain = {row.id: row for row in rows(tmp_path / "free")}
+    (known, other, *_), taken = plain.values(), tmp_path / "data" / "mine"
+    gold = Path(other.seed.source)
+    (taken / "corpus").mkdir(parents=True)
+    (taken / "corpus" / gold.name).write_bytes(gold.read_bytes())
+    question = {"id": "q1", "question": known.query.replace(", ", " - "), "gold_ids": [gold.stem]}
+    (taken / "questions.jsonl").write_text(json.dumps(question) + "\n", encoding="utf-8")
+
+    monkeypatch.setenv("REASONIR_DATA", str(tmp_path / "data"))  # found there by its name
     told = made(call, *words, "--exclude", "mine", "--out", tmp_path / "a")
-    refused = {name: count for name, count in told["data"]["rejected"].items() if "evaluation set" in name}
-    assert refused["positive close to a gold document of an evaluation set"] >= 2
-    assert not {Path(row.seed.source).name for row in rows(tmp_path / "a")} & set(taken)
+    assert told["data"]["pieces"]["dropped"]["close to an evaluation set"] == 1
+    assert told["data"]["rejected"]["query close to a query of an evaluation set"] == 1
+    assert {row.id for row in rows(tmp_path / "a")} == plain.keys() - {known.id, other.id}
     assert "`mine`" in (tmp_path / "a" / "README.md").read_text()
     assert call("merge", tmp_path / "a", "--out", tmp_path / "b")[0] == 0
-    assert (tmp_path / "b" / "data.jsonl").read_bytes() == (tmp_path / "a" / "data.jsonl").read_bytes()
+    assert (tmp_path / "b" / "summary.json").read_bytes() == (tmp_path / "a" / "summary.json").read_bytes()
+
+    with (taken / "questions.jsonl").open("a", encoding="utf-8") as more:
+        more.write(json.dumps({**question, "id": "q2", "question": "Why is that?"}) + "\n")
+    code, _, err = call("synthesize", *words, "--exclude", "mine", "--out", tmp_path / "a")
+    assert code == 2 and "exclude: the data sets mine hold something else now" in err
+    code, _, err = call("merge", tmp_path / "a", "--out", tmp_path / "c")
+    assert code == 0 and "mine holds something else here" in err
 
     code, _, err = call("synthesize", *words, "--out", tmp_path / "a")
     assert code == 2 and "exclude: ['mine'] there, [] now" in err and "--force" in err
-    before = len(rows(tmp_path / "a"))
     code, _, err = call("synthesize", *words, "--out", tmp_path / "a", "--force")
-    assert (
-        code == 0 and "exclude: ['mine'] there" in err and len(rows(tmp_path / "a")) == before + sum(refused.values())
-    )
+    assert code == 0 and "exclude: ['mine'] there" in err
+    assert (tmp_path / "a" / "data.jsonl").read_bytes() == (tmp_path / "free" / "data.jsonl").read_bytes()
 
 
 @pytest.mark.slow

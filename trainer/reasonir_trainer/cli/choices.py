@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
@@ -14,6 +14,7 @@ from reasonir_agent.errors import InputError
 if TYPE_CHECKING:
     from reasonir_agent.llm import ChatModel, Price
     from reasonir_agent.types import Encoder
+    from reasonir_trainer.synthesis.exclusion import Exclusion
     from reasonir_trainer.synthesis.settings import SynthesisSettings
 
 TOML: Final = "reasonir.toml"
@@ -49,6 +50,19 @@ def data_folder() -> Path | None:
     return Path(found) if found else None
 
 
+def guards(names: Sequence[str], settings: SynthesisSettings) -> list[Exclusion]:
+    """The evaluation sets to keep away from; opened before anything else, so that a wrong name costs nothing.
+
+    Raises:
+        InputError: there is no such data set, or its files cannot be used.
+    """
+    if not names:
+        return []
+    from reasonir_trainer.synthesis.exclusion import Exclusion
+
+    return [Exclusion.open(name, similar=settings.near_duplicate, data_folder=data_folder()) for name in names]
+
+
 def settings_of(options: Mapping[str, Any], config: Path | None) -> tuple[SynthesisSettings, tuple[str, ...]]:
     """The settings of a run, and the data sets to keep away from.
 
@@ -64,7 +78,7 @@ def settings_of(options: Mapping[str, Any], config: Path | None) -> tuple[Synthe
     kinds = get_type_hints(SynthesisSettings)
     values = _read(config, kinds) if config is not None else {}
     values |= {name: value for name, value in options.items() if value is not None and value != ()}
-    exclude = tuple(values.pop("exclude", ()))
+    exclude = tuple(sorted(set(values.pop("exclude", ()))))  # their order changes nothing
     if "model" not in values:
         model = os.environ.get("REASONIR_LLM") or _own_model()
         if not model:

@@ -27,6 +27,7 @@ from reasonir_trainer.cli.merge import merge
 from reasonir_trainer.cli.mine import mine
 from reasonir_trainer.cli.push import push
 from reasonir_trainer.cli.synthesize import synthesize
+from reasonir_trainer.cli.train import train
 
 _USERS_TO_MEND = (InputError, MissingExtra, StoreError, ChatUnavailable, EncoderError)
 _INTERRUPTED = 130
@@ -45,6 +46,7 @@ app.command("export")(export)
 app.command("import")(take_over)
 app.command("push")(push)
 app.command("mine")(mine)
+app.command("train")(train)
 
 
 @app.callback()

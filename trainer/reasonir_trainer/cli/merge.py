@@ -25,13 +25,11 @@ def merge(
     prices = choices.price_of(price)
     joined = join(folders, out)
     request = joined.request
-    summary = finish(
-        out,
-        settings=request.settings,
-        exclusions=request.exclude,
-        data_folder=choices.data_folder(),
-        price=prices,
-    )
+    guards = choices.guards(request.exclude, request.settings)
+    changed = [guard.name for guard, held in zip(guards, request.exclude_sha256, strict=True) if guard.sha256 != held]
+    if changed:
+        joined.warnings.append(f"{', '.join(changed)} holds something else here than where the shards were made")
+    summary = finish(out, settings=request.settings, exclusions=guards, price=prices)
     if as_json:
         told = {"out": str(out), "seeds": joined.seeds, "items": joined.items, "missing": joined.missing}
         screen.print_json(told | {"warnings": joined.warnings, "data": summary.model_dump(mode="json")})

@@ -14,12 +14,10 @@ from reasonir_trainer.cli.watching import interruptible, watching
 if TYPE_CHECKING:
     from reasonir_agent.llm import Price
     from reasonir_trainer.synthesis.exclusion import Exclusion
-    from reasonir_trainer.synthesis.pipeline import How, Report, Run
+    from reasonir_trainer.synthesis.pipeline import How, Run
     from reasonir_trainer.synthesis.run_folder import Request, RunFolder
     from reasonir_trainer.synthesis.settings import SynthesisSettings
-    from reasonir_trainer.synthesis.summary import Summary
 
-_EXIT: Final = {"finished": 0, "bound": 0, "unavailable": 2, "rejecting": 2, "interrupted": 130}
 _REPLY_TOKENS: Final = 8_192
 """Length of a reply that is allowed where tokens or money are bounded, which needs one; 2,000 words and thinking."""
 
@@ -136,14 +134,14 @@ def synthesize(
     named = [str(path) for path in paths]
     prices = choices.price_of(price)
     if dry_run:
-        _estimate(named, settings, prices, shard, as_json=as_json)
+        _estimate(named, settings, prices, shard, choices.guards(excluded, settings), as_json=as_json)
         return
     from reasonir_agent.llm import Bounds
+    from reasonir_trainer.cli.ending import finish_and_tell
     from reasonir_trainer.synthesis.pipeline import How
     from reasonir_trainer.synthesis.run_folder import Inputs, Request, RunFolder, Shard
 
     _refuse_inside(named, out)
-    bounds = Bounds(tokens=max_tokens, money=max_cost, calls=max_calls, seconds=max_seconds)
     if max_cost is not None and prices is None:
         raise InputError(
             "a bound on money needs the model's price: give --price PROMPT,COMPLETION (for a million tokens)"
@@ -151,20 +149,21 @@ def synthesize(
     longest = reply_tokens or (_REPLY_TOKENS if max_tokens is not None or max_cost is not None else None)
     how = How(
         shard=Shard.read(shard),
-        bounds=bounds,
+        bounds=Bounds(tokens=max_tokens, money=max_cost, calls=max_calls, seconds=max_seconds),
         price=prices,
         workers=batch_size if batch else concurrency + concurrency // 4 + 1,
         force=force,
         seeds_only=seeds_only,
     )
-    guards = _guards(excluded, settings)
-    folder, request = RunFolder(out, how.shard), Request(settings, Inputs.of(named), excluded)
+    guards = choices.guards(excluded, settings)
+    folder = RunFolder(out, how.shard)
+    request = Request(settings, Inputs.of(named), excluded, tuple(guard.sha256 for guard in guards))
     with watching() as progress:
-        run = _run(folder, request, how, progress, concurrency, longest, batch_size if batch else None)
+        run = _run(folder, request, how, guards, progress, concurrency, longest, batch_size if batch else None)
         with interruptible(run.interrupt):
             report = run.work()
     report.warnings += [warning for guard in guards for warning in guard.warnings]
-    code = _finish(folder, request, how, report, guards, push, as_json=as_json)
+    code = finish_and_tell(folder, request, how, report, guards, push, as_json=as_json)
     if code:
         raise screen.Ended(code)
 
@@ -173,6 +172,7 @@ def _run(
     folder: RunFolder,
     request: Request,
     how: How,
+    guards: list[Exclusion],
     progress: Any,
     concurrency: int,
     reply_tokens: int | None,
@@ -209,97 +209,28 @@ def _run(
         folder,
         request,
         how,
-        seeds=DocumentSeeds(request.inputs.paths, settings, open_encoder),
+        seeds=DocumentSeeds(request.inputs.paths, settings, open_encoder, guards),
         open_caller=calls,
         open_maker=item_maker(settings, open_encoder),
         progress=progress,
     )
 
 
-def _finish(
-    folder: RunFolder,
-    request: Request,
-    how: How,
-    report: Report,
+def _estimate(
+    paths: list[str],
+    settings: SynthesisSettings,
+    price: Price | None,
+    shard: str,
     guards: list[Exclusion],
-    push: str | None,
     *,
     as_json: bool,
-) -> int:
-    """Make a data set of what is done where the run ended well, and say how it ended."""
-    ended_well = report.end in ("finished", "bound")
-    has_items = report.rows > 0 or bool(report.rejected)
-    summary = None
-    if ended_well and has_items and folder.shard.is_whole and not how.seeds_only:
-        from reasonir_trainer.synthesis.finishing import finish
-
-        summary = finish(folder.path, settings=request.settings, exclusions=guards, price=how.price)
-    lines = [*report.warnings, *_ending(report, folder, how)]
-    url = _pushed(folder, push) if push is not None and summary is not None else None
-    if push is not None and summary is None:
-        lines.append("nothing was pushed: there is no finished data set")
-    code = _EXIT[report.end]
-    if as_json:
-        told = report.as_json() | {"warnings": lines, "out": str(folder.path)}
-        data = summary.model_dump(mode="json") if summary is not None else None
-        error = {"error": " ".join(report.message.split())} if code else {}
-        screen.print_json(told | {"data": data, "pushed": url} | error)
-    elif summary is not None:
-        screen.say(_result(summary, report, folder))
-    elif how.seeds_only and ended_well:
-        screen.say(f"{report.seeds:,} seeds in {folder.all_seeds if folder.shard.is_whole else folder.seeds}")
-    elif ended_well:
-        name = "" if folder.shard.is_whole else f"shard {how.shard}: "
-        screen.say(f"{name}{report.rows:,} rows, {sum(report.rejected.values()):,} rejected items so far")
-    for line in lines:
-        screen.note(line, style="bold red" if code else "yellow")
-    if url is not None and not as_json:
-        screen.say(url)
-    return code
-
-
-def _ending(report: Report, folder: RunFolder, how: How) -> list[str]:
-    """What the user should know about how the run ended, and what to do next."""
-    left = report.items - report.rows - sum(report.rejected.values())
-    state = f"{left:,} of {report.items:,} items are left" if report.items else "the seeds are not settled yet"
-    if report.end == "bound":
-        return [f"{report.message}; {state}: the same command with a higher bound goes on"]
-    if report.end == "interrupted":
-        return [f"interrupted; {state}: the same command goes on"]
-    if report.end == "unavailable":
-        return [f"{report.message}; {state}: the same command goes on"]
-    if report.end == "rejecting":
-        return [f"{report.message}\nchange the settings or the model and take a new folder, or go on by --force"]
-    lines = []
-    if report.failed:
-        lines.append(f"{report.failed:,} items are left, because their calls failed: the same command tries them again")
-    if not folder.shard.is_whole and not how.seeds_only:
-        lines.append(f"when all {folder.shard.of} shards are done: reasonir-trainer merge DIR... --out NEW")
-    return lines
-
-
-def _result(summary: Summary, report: Report, folder: RunFolder) -> str:
-    meter = report.meter
-    cost = f", cost {meter.cost:.4f}" if meter.cost is not None else ""
-    tokens = f"{meter.llm_calls:,} calls, {meter.prompt_tokens:,} + {meter.completion_tokens:,} tokens{cost}"
-    lines = [f"{summary.rows:,} rows in {folder.path / 'data.jsonl'} ({tokens})"]
-    lines += [f"  {count:>7,}  {reason}" for reason, count in summary.rejected.items()]
-    return "\n".join(lines)
-
-
-def _pushed(folder: RunFolder, repository: str) -> str:
-    from reasonir_trainer.synthesis.push import push
-
-    return push(folder.path, repository, token=choices.hub_token())
-
-
-def _estimate(paths: list[str], settings: SynthesisSettings, price: Price | None, shard: str, *, as_json: bool) -> None:
+) -> None:
     """Print what a run would ask and cost."""
     from reasonir_agent.bridge import run_sync
     from reasonir_trainer.synthesis.estimate import sampled
     from reasonir_trainer.synthesis.run_folder import Shard
 
-    found = run_sync(sampled(paths, settings, Shard.read(shard), price))
+    found = run_sync(sampled(paths, settings, Shard.read(shard), price, guards))
     if as_json:
         screen.print_json(found.as_json())
         return
@@ -311,16 +242,6 @@ def _estimate(paths: list[str], settings: SynthesisSettings, price: Price | None
         f"{found.likely_calls:,} likely; about {found.prompt_tokens:,} + {found.completion_tokens:,} tokens{cost}\n"
         "nothing was sent, nothing was written"
     )
-
-
-def _guards(names: tuple[str, ...], settings: SynthesisSettings) -> list[Exclusion]:
-    """The evaluation sets to keep away from; opened first, so that a wrong name costs nothing."""
-    if not names:
-        return []
-    from reasonir_trainer.synthesis.exclusion import Exclusion
-
-    folder = choices.data_folder()
-    return [Exclusion.open(name, similar=settings.near_duplicate, data_folder=folder) for name in names]
 
 
 def _refuse_inside(paths: list[str], out: Path) -> None:

@@ -18,6 +18,7 @@ from reasonir_agent.errors import InputError
 from reasonir_agent.llm import Price
 from reasonir_trainer.synthesis.data_files import DATA, ITEMS, REJECTED, SETTINGS, SUMMARY, Rows, read_outcomes
 from reasonir_trainer.synthesis.finishing import REPEATS, settled
+from reasonir_trainer.synthesis.pieces import Pieces
 from reasonir_trainer.synthesis.rows import Outcome, Rejected, Row
 from reasonir_trainer.synthesis.run_folder import Request
 from reasonir_trainer.synthesis.seed_texts import SeedTexts
@@ -85,7 +86,15 @@ def gather(folder: Path, *, examples: int, price: Price | None = None) -> Gather
         for outcome in outcomes():
             tally.add(outcome, seeds.text(outcome.seed.id) if isinstance(outcome, Row) else None)
             chosen.look_at(outcome)
-        summary = tally.summary(seeds=len(seeds), spent=_costs(folder, price))
+        known = _known(folder)
+        summary = tally.summary(
+            seeds=len(seeds) or known.seeds,
+            each=settings.items_each if settings else 0,
+            pieces=Pieces.read([folder]) or known.pieces,
+            spent=_costs(folder, price, known.spent),
+        )
+    if settings is None:
+        summary = summary.model_copy(update={"missing": known.missing})
     return Gathered(
         name=folder.resolve().name,
         is_finished=is_finished,
@@ -95,7 +104,7 @@ def gather(folder: Path, *, examples: int, price: Price | None = None) -> Gather
         examples=chosen.rows(),
         refused=chosen.refused(list(summary.rejected)),
         pairs=_pairs(chosen.repeats(), outcomes),
-        warnings=tuple(_warnings(folder, is_finished=is_finished)),
+        warnings=tuple(_warnings(folder, summary, is_finished=is_finished)),
     )
 
 
@@ -165,20 +174,31 @@ def _pairs(repeats: list[Rejected], outcomes: Callable[[], Iterator[Outcome]]) -
     return [Pair(one, texts.get(one.like, "")) for one in repeats]
 
 
-def _costs(folder: Path, price: Price | None) -> Costs:
-    """By the journals; by the summary where there are none, as after a merge."""
-    found = costs([folder], price)
-    file = folder / SUMMARY
-    if not file.is_file():
-        return found
+def _known(folder: Path) -> Summary:
+    """What the folder's summary says: of a data set that lies apart from its run, it alone knows seeds and cost."""
     try:
-        known = Summary.model_validate_json(file.read_bytes()).spent
+        return Summary.model_validate_json((folder / SUMMARY).read_bytes())
     except (OSError, ValidationError):
-        return found
+        return Tally().summary()
+
+
+def _costs(folder: Path, price: Price | None, known: Costs) -> Costs:
+    """By the journals; as they are known where there are none."""
+    found = costs([folder], price)
     return known if not found.calls or (price is None and known.calls == found.calls) else found
 
 
-def _warnings(folder: Path, *, is_finished: bool) -> Iterator[str]:
+def _warnings(folder: Path, summary: Summary, *, is_finished: bool) -> Iterator[str]:
+    if summary.missing:
+        asked = summary.items + summary.missing
+        yield (
+            f"{summary.missing:,} of {asked:,} items are not made yet: the run was stopped, reached a bound, calls failed, or another shard makes them. The same "
+            "command goes on, with a higher bound where there was one."
+        )
+    pieces = summary.pieces
+    if pieces is not None and pieces.unread_count:
+        count = pieces.unread_count
+        yield f"{count:,} {'file or record' if count == 1 else 'files or records'} could not be read, and gave no seeds."
     if not is_finished:
         yield (
             "This run is not finished. The figures are those of the items that are there; evaluation sets have not "

@@ -13,6 +13,7 @@ from reasonir_trainer.inspecting.blocks import Block, Figures, Number, Numbers, 
 from reasonir_trainer.inspecting.examples import COLOURS, KINDS, ORDER, example, pair
 from reasonir_trainer.inspecting.gathering import Gathered
 from reasonir_trainer.inspecting.histogram import NARROW, WIDE, bar, binned, bins, histogram
+from reasonir_trainer.synthesis.pieces import Pieces
 from reasonir_trainer.synthesis.rows import Row
 from reasonir_trainer.synthesis.summary import Spread
 
@@ -31,6 +32,8 @@ def sections(found: Gathered) -> Iterator[Section]:
         yield Section("Do queries repeat their document?", "Overlap", list(_overlap(found)))
     if found.summary.negatives.count:
         yield Section("Where the negatives stand", "Negatives", list(_negatives(found)))
+    if found.summary.pieces:
+        yield Section("How documents became seeds", "Seeds", list(_seeds(found.summary.pieces)))
     if found.summary.items:
         yield Section("What was rejected", "Rejections", list(_rejections(found)))
     if found.pairs:
@@ -157,6 +160,13 @@ def _negatives(found: Gathered) -> Iterator[Block]:
         yield _bars("Grade of a negative by the model: 5 helps fully, 0 not at all", "grade", told.grades, "c1")
     if told.similarity:
         yield _spreads("Cosine with the query", [[Cell("negatives"), *_cells(told.similarity, "{:.2f}")]])
+
+
+def _seeds(pieces: Pieces) -> Iterator[Block]:
+    chosen = "they are being judged" if pieces.seeds is None else f"{counted(pieces.seeds, 'seed')} chosen"
+    yield Text(f"{counted(pieces.pieces, 'piece')} of {counted(pieces.files, 'file')}; {chosen}.", "lead")
+    if pieces.reasons:
+        yield _bars("Pieces that are no seeds, by reason", "reason", pieces.reasons, "c3")
 
 
 def _rejections(found: Gathered) -> Iterator[Block]:

@@ -53,20 +53,7 @@ def mine(
     Raises:
         InputError: a positive or a query is unknown, the corpus is empty, or there is no encoder to rank by.
     """
-    if not corpus:
-        raise InputError("the corpus holds no documents")
-    if not 0 < margin <= 1:
-        raise InputError(f"the margin must be above 0 and at most 1, got {margin}")
-    if first_rank is not None and first_rank < 1:
-        raise InputError(f"ranks count from 1, got {first_rank}")
-    ids = list(corpus)
-    miner: _ByWords | _ByVectors
-    if by == "bm25":
-        miner = _ByWords(ids, corpus, encoder, margin, first_rank or FIRST_RANK)
-    elif encoder is None:
-        raise InputError("mining by an encoder needs one: name it (--encoder minilm)")
-    else:
-        miner = _ByVectors(ids, corpus, encoder, margin, first_rank or 1)
+    miner = _miner(corpus, by, encoder, margin, first_rank)
     for query_id, gold in positives.items():
         if query_id not in queries:
             raise InputError(f"qrels name the query {query_id!r}, which is not among the queries")
@@ -88,6 +75,24 @@ def mine(
                 found.similarities,
                 None if found.positives is None else found.positives[positive],
             )
+
+
+def _miner(
+    corpus: Mapping[str, str], by: By, encoder: Encoder | None, margin: float, first_rank: int | None
+) -> _ByWords | _ByVectors:
+    """What finds negatives, once it is clear that it can."""
+    if not corpus:
+        raise InputError("the corpus holds no documents")
+    if not 0 < margin <= 1:
+        raise InputError(f"the margin must be above 0 and at most 1, got {margin}")
+    if first_rank is not None and first_rank < 1:
+        raise InputError(f"ranks count from 1, got {first_rank}")
+    ids = list(corpus)
+    if by == "bm25":
+        return _ByWords(ids, corpus, encoder, margin, first_rank or FIRST_RANK)
+    if encoder is None:
+        raise InputError("mining by an encoder needs one: name it (--encoder minilm)")
+    return _ByVectors(ids, corpus, encoder, margin, first_rank or 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from typing import Any, Final, cast
 from reasonir_agent.errors import InputError
 from reasonir_agent.llm import Price, Reply
 from reasonir_trainer.synthesis.calling import Call
+from reasonir_trainer.synthesis.exclusion import Exclusion
 from reasonir_trainer.synthesis.items import Tools, make
 from reasonir_trainer.synthesis.mined import SeedMiner
 from reasonir_trainer.synthesis.negatives import Pair
@@ -106,7 +107,11 @@ class Estimate:
 
 
 async def sampled(
-    paths: Sequence[str], settings: SynthesisSettings, shard: Shard, price: Price | None = None
+    paths: Sequence[str],
+    settings: SynthesisSettings,
+    shard: Shard,
+    price: Price | None = None,
+    guards: Sequence[Exclusion] = (),
 ) -> Estimate:
     """Estimate a run over documents; what is read of them lies in a temporary folder meanwhile.
 
@@ -115,7 +120,7 @@ async def sampled(
     """
     with (
         TemporaryDirectory(prefix="reasonir-") as folder,
-        candidates(paths, settings, SeedReport(), file=Path(folder) / "candidates.jsonl") as found,
+        candidates(paths, settings, SeedReport(), file=Path(folder) / "candidates.jsonl", guards=guards) as found,
     ):
         ids = [id for id in found.ids() if shard.holds(id)]
         if not ids:

@@ -10,6 +10,7 @@ them when
 - it holds the whole of a known text of 6 to 12 words, and not more than four times as many words in all: a short
   question in a long document is no copy of it.
 
+Seeds are held against them before anything is paid for, rows at the end.
 Every part of a row is held against queries and gold documents alike, since documents may quote a query.
 
 The similarity is the true one, counted over an index of all shingles, so no signature can miss a pair. Characters of
@@ -20,6 +21,8 @@ Held are 12 bytes for each shingle and for each run: about 24 bytes a word of th
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -164,6 +167,7 @@ class Exclusion:
         similar: Jaccard similarity from which two texts are close.
 
     Attributes:
+        sha256: of its queries and gold documents; what is left out follows from them.
         counts: rows that `check` refused, by reason.
         warnings: sentences about what could not be guarded.
     """
@@ -172,7 +176,9 @@ class Exclusion:
         self, name: str, queries: Iterable[tuple[str, str]], documents: Iterable[tuple[str, str]], *, similar: float
     ) -> None:
         self.name = name
-        self._queries, self._documents = (KnownTexts(texts, similar=similar) for texts in (queries, documents))
+        held = sorted(queries), sorted(documents)
+        self.sha256 = hashlib.sha256(json.dumps(held).encode()).hexdigest()
+        self._queries, self._documents = (KnownTexts(texts, similar=similar) for texts in held)
         self.counts: Counter[str] = Counter()
         self.warnings: list[str] = []
 

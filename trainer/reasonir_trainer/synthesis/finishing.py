@@ -47,8 +47,7 @@ def finish(
     folder: Path,
     *,
     settings: SynthesisSettings,
-    exclusions: Sequence[str | Exclusion] = (),
-    data_folder: Path | None = None,
+    exclusions: Sequence[Exclusion] = (),
     price: Price | None = None,
     sources: Sequence[Path] = (),
 ) -> Summary:
@@ -57,8 +56,7 @@ def finish(
     Args:
         folder: of the run; the files are put there, what was there is replaced.
         settings: what was asked for.
-        exclusions: evaluation sets that rows must not be close to, by name or opened.
-        data_folder: where the user keeps data sets.
+        exclusions: evaluation sets that rows must not be close to.
         price: of the model, for the cost.
         sources: folders whose items are taken, in any order; empty takes those of `folder`.
 
@@ -67,16 +65,12 @@ def finish(
         StoreError: a file cannot be written.
     """
     folders = list(sources) or [folder]
-    guards = [
-        Exclusion.open(one, similar=settings.near_duplicate, data_folder=data_folder) if isinstance(one, str) else one
-        for one in exclusions
-    ]
     tally = Tally()
     with ExitStack() as opened:
         seeds = opened.enter_context(SeedTexts(folders))
         rows = opened.enter_context(DataWriter(folder))
         rejected = opened.enter_context(Aside(folder / REJECTED))
-        for outcome in settled(folders, settings.near_duplicate, guards):
+        for outcome in settled(folders, settings.near_duplicate, exclusions):
             if isinstance(outcome, Row):
                 rows.add(outcome)
                 tally.add(outcome, seeds.text(outcome.seed.id))
@@ -87,7 +81,7 @@ def finish(
             seeds=len(seeds), each=settings.items_each, pieces=Pieces.read(folders), spent=costs(folders, price)
         )
     write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
-    write_text(folder / CARD, card(summary, settings, exclusions=[one.name for one in guards]))
+    write_text(folder / CARD, card(summary, settings, exclusions=[one.name for one in exclusions]))
     return summary
 
 

@@ -126,15 +126,17 @@ class Pieces(BaseModel):
         """
         write_whole(file, self.model_dump(mode="json"))
 
-    def told(self) -> list[str]:
-        """Lines for the user: how many seeds of how much, and what could not be read."""
+    def told(self) -> str:
+        """One line: "12 seeds of 40 pieces of 4 files; left out: too short 20, licence text 8"."""
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in self.reasons.items())
         seeds = "" if self.seeds is None else f"{self.seeds:,} seeds of "
-        lines = [f"{seeds}{self.pieces:,} pieces of {self.files:,} files{f'; left out: {reasons}' if reasons else ''}"]
-        if self.unread_count:
-            first = "; ".join(f"{one.path}: {one.reason}" for one in self.unread[:3])
-            lines.append(f"{self.unread_count:,} files or records could not be read ({first})")
-        return lines
+        return f"{seeds}{self.pieces:,} pieces of {self.files:,} files{f'; left out: {reasons}' if reasons else ''}"
+
+    def told_unread(self) -> str:
+        """One line about what could not be read, with the first of it."""
+        first = "; ".join(f"{one.path}: {one.reason}" for one in self.unread[:3])
+        what = "file or record" if self.unread_count == 1 else "files or records"
+        return f"{self.unread_count:,} {what} could not be read ({first})"
 
 
 def _added_up(shards: Sequence[Pieces]) -> Pieces:

@@ -104,12 +104,14 @@ class Request:
         settings: what is made.
         inputs: of what.
         exclude: names of the evaluation sets that the items must keep away from.
+        exclude_sha256: what they hold, in the same order.
         prompts: version of the prompts.
     """
 
     settings: SynthesisSettings
     inputs: Inputs
     exclude: tuple[str, ...] = ()
+    exclude_sha256: tuple[str, ...] = ()
     prompts: int = VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -118,6 +120,7 @@ class Request:
             "settings": self.settings.as_json(),
             "inputs": asdict(self.inputs) | {"paths": list(self.inputs.paths)},
             "exclude": list(self.exclude),
+            "exclude_sha256": list(self.exclude_sha256),
             "prompts": self.prompts,
         }
 
@@ -134,7 +137,8 @@ class Request:
         try:
             settings = found["settings"] | {"languages": tuple(found["settings"]["languages"])}
             inputs = found["inputs"] | {"paths": tuple(found["inputs"]["paths"])}
-            return cls(SynthesisSettings(**settings), Inputs(**inputs), tuple(found["exclude"]), found["prompts"])
+            exclude, hashes = tuple(found["exclude"]), tuple(found["exclude_sha256"])
+            return cls(SynthesisSettings(**settings), Inputs(**inputs), exclude, hashes, found["prompts"])
         except (KeyError, TypeError) as cause:
             raise InputError(f"{folder / SETTINGS} is not from a run of this version: {cause}") from cause
 
@@ -147,6 +151,8 @@ class Request:
             lines.append(f"documents: {there.get('paths')} there, {now['paths']} now")
         elif there.get("sha256") != now["sha256"]:
             lines.append(f"documents: changed ({there.get('files')} files there, {now['files']} now)")
+        if found.get("exclude") == mine["exclude"] and found.get("exclude_sha256") != mine["exclude_sha256"]:
+            lines.append(f"exclude: the data sets {', '.join(self.exclude)} hold something else now")
         lines += [
             f"{one}: {found.get(one)!r} there, {mine[one]!r} now" for one in _PLAIN if found.get(one) != mine[one]
         ]

@@ -14,6 +14,7 @@ from typing import Final
 
 from reasonir_agent.errors import StoreError, boundary
 from reasonir_agent.types import Encoder
+from reasonir_trainer.synthesis.exclusion import Exclusion
 from reasonir_trainer.synthesis.making import Patience, RunCaller, tried
 from reasonir_trainer.synthesis.pieces import Pieces
 from reasonir_trainer.synthesis.pool import Stop, work_through
@@ -46,12 +47,18 @@ class DocumentSeeds:
         paths: files and folders.
         settings: what makes a seed.
         open_encoder: opens the local encoder, for clusters.
+        guards: evaluation sets that no seed may be close to.
     """
 
     def __init__(
-        self, paths: Sequence[str], settings: SynthesisSettings, open_encoder: Callable[[str], Encoder]
+        self,
+        paths: Sequence[str],
+        settings: SynthesisSettings,
+        open_encoder: Callable[[str], Encoder],
+        guards: Sequence[Exclusion] = (),
     ) -> None:
         self._paths, self._settings, self._open_encoder = paths, settings, open_encoder
+        self._guards = guards
         self._file = Path()
         self._folder = RunFolder(Path())
         self._judged: dict[str, Judgement | None] = {}
@@ -124,7 +131,7 @@ class DocumentSeeds:
     def _read(self) -> None:
         report = SeedReport()
         aside = self._file.with_suffix(".unscored")
-        with candidates(self._paths, self._settings, report, file=aside) as found:
+        with candidates(self._paths, self._settings, report, file=aside, guards=self._guards) as found:
             if self._settings.classifier and self._settings.least_quality > 0:
                 self._score(found)
         if aside.exists():

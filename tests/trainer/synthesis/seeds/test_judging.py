@@ -1,16 +1,15 @@
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from reasonir_agent.errors import BudgetSpent, ChatError, ChatUnavailable, InputError
+from reasonir_agent.errors import BudgetSpent, ChatError, ChatUnavailable
 from reasonir_agent.llm import Meter, Reply, open_chat_model
 from reasonir_agent.testing import ScriptedChatServer
 from reasonir_trainer.synthesis.calling import Call
 from reasonir_trainer.synthesis.rows import Seed
-from reasonir_trainer.synthesis.seeds import FIELDS, Dropped, SeedReport, judge, judged
+from reasonir_trainer.synthesis.seeds import FIELDS, Dropped, judge
 from reasonir_trainer.synthesis.seeds.judging import LOW_QUALITY, messages
 from reasonir_trainer.synthesis.settings import SynthesisSettings
 
@@ -119,73 +118,6 @@ async def test_below_the_limit_a_seed_is_dropped():
     assert isinstance(await judge(seed(), replace(SETTINGS, least_quality=0.5), caller), Seed)
 
 
-def by_number(call: Call) -> str:
-    number = int(call.messages[1][1].partition("number ")[2].partition(".")[0])
-    return json.dumps({"quality": number % 6, "field": "law"})
-
-
-def numbered(count: int) -> list[Seed]:
-    return [seed(number, f"This is the text number {number}.") for number in range(count)]
-
-
-async def test_seeds_come_in_their_order_and_the_dropped_are_counted():
-    class Slow(Answers):
-        async def reply(self, call: Call) -> Reply:
-            await asyncio.sleep(0.001 * (hash(call.item) % 5))
-            return await super().reply(call)
-
-    report = SeedReport()
-    found = [one async for one in judged(iter(numbered(60)), SETTINGS, Slow(by_number), report, at_once=7)]
-    assert [one.source for one in found] == [f"{n}.md" for n in range(60) if n % 6 >= 1]
-    assert report.dropped == {LOW_QUALITY: 10}
-    assert [one.source for one in report.examples[LOW_QUALITY]] == ["0.md", "6.md", "12.md", "18.md", "24.md"]
-
-
-async def test_no_more_seeds_are_in_work_than_asked_for():
-    most = working = 0
-
-    class Counted(Answers):
-        async def reply(self, call: Call) -> Reply:
-            nonlocal most, working
-            working += 1
-            most = max(most, working)
-            await asyncio.sleep(0)
-            working -= 1
-            return await super().reply(call)
-
-    taken = 0
-
-    def counted():
-        nonlocal taken
-        for one in numbered(300):
-            taken += 1
-            yield one
-
-    seen = 0
-    async for _ in judged(
-        counted(), SETTINGS, Counted(lambda call: '{"quality": 3, "field": "law"}'), SeedReport(), at_once=5
-    ):
-        seen += 1
-        assert taken <= seen + 5 + 64  # those in work, and a batch that was read ahead
-    assert most == 5 and seen == 300
-
-
-@pytest.mark.parametrize("error", [ChatUnavailable("no key"), BudgetSpent("spent", bound="money")])
-async def test_what_ends_the_run_ends_it(error):
-    class Failing(Answers):
-        async def reply(self, call: Call) -> Reply:
-            reply = await super().reply(call)
-            if len(self.calls) == 4:
-                raise error
-            if len(self.calls) > 4:
-                await asyncio.Event().wait()  # has to be cancelled
-            return reply
-
-    with pytest.raises(type(error)):
-        _ = [one async for one in judged(numbered(20), SETTINGS, Failing(by_number), SeedReport(), at_once=4)]
-    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
-
-
 async def test_a_call_that_fails_for_good_drops_its_seed_without_secrets():
     class Failing(Answers):
         async def reply(self, call: Call) -> Reply:
@@ -196,22 +128,23 @@ async def test_a_call_that_fails_for_good_drops_its_seed_without_secrets():
     assert dropped.reason == "not judged: the model's server failed" and "abcdefgh" not in dropped.detail
 
 
-async def test_a_classifier_judges_the_quality_and_the_model_only_what_is_good_enough():
+async def test_what_a_classifier_found_too_low_costs_no_call():
     settings = replace(SETTINGS, classifier="some/model", least_quality=3)
-    caller, batches = Answers(lambda call: '{"field": "law"}'), []
+    caller = Answers(['{"field": "law"}'])
+    low = await judge(seed().model_copy(update={"quality": 2.0}), settings, caller)
+    assert isinstance(low, Dropped) and low.reason == LOW_QUALITY and caller.calls == []
+    good = await judge(seed().model_copy(update={"quality": 4.0}), settings, caller)
+    assert isinstance(good, Seed) and (good.quality, good.field, len(caller.calls)) == (4.0, "law", 1)
 
-    def score(texts):
-        batches.append(len(texts))
-        return [float("number 1" in text) * 4 for text in texts]
 
-    report = SeedReport()
-    found = [one async for one in judged(numbered(70), settings, caller, report, score=score)]
-    assert [one.source for one in found] == [f"{n}.md" for n in range(70) if str(n).startswith("1")]
-    assert all((one.quality, one.field) == (4.0, "law") for one in found)
-    assert len(caller.calls) == 11
-    assert batches == [64, 6] and report.dropped == {LOW_QUALITY: 59}
-    with pytest.raises(InputError, match="name the classifier 'some/model'"):
-        _ = [one async for one in judged(numbered(1), settings, caller, report)]
+@pytest.mark.parametrize("error", [ChatUnavailable("no key"), BudgetSpent("spent", bound="money")])
+async def test_what_ends_the_run_passes_through(error):
+    class Failing(Answers):
+        async def reply(self, call: Call) -> Reply:
+            raise error
+
+    with pytest.raises(type(error)):
+        await judge(seed(), SETTINGS, Failing([]))
 
 
 async def test_over_real_http():

@@ -9,7 +9,7 @@ seed_file.py    seeds on disk, found by id; report.py: what became of all pieces
 
     report = SeedReport()
     seeds = candidates(paths, settings, report, file=folder / "candidates.jsonl")
-    good = [seed async for seed in judged(seeds, settings, caller, report)]     # or append each to a SeedFile
+    good = [one for seed in seeds if isinstance(one := await judge(seed, settings, caller), Seed)]
     ids = choose(good, settings.most_seeds, settings.random_seed)
 
 All of it is in one fixed order and free of chance but for `random_seed`. Texts stay on disk. Measured on drawn prose of
@@ -21,19 +21,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reasonir_agent.errors import InputError
 from reasonir_trainer.synthesis.rows import Seed
 from reasonir_trainer.synthesis.seeds.classifier import QualityClassifier
 from reasonir_trainer.synthesis.seeds.clusters import clusters_of
 from reasonir_trainer.synthesis.seeds.duplicates import first_ones
-from reasonir_trainer.synthesis.seeds.filters import first_reason, rules
-from reasonir_trainer.synthesis.seeds.judging import FIELDS, judge, judged
+from reasonir_trainer.synthesis.seeds.filters import apart, first_reason, rules
+from reasonir_trainer.synthesis.seeds.judging import FIELDS, judge
 from reasonir_trainer.synthesis.seeds.reading import pieces
 from reasonir_trainer.synthesis.seeds.report import Dropped, SeedReport
 from reasonir_trainer.synthesis.seeds.sampling import choose
 from reasonir_trainer.synthesis.seeds.seed_file import SeedFile
 from reasonir_trainer.synthesis.settings import SynthesisSettings
+
+if TYPE_CHECKING:
+    from reasonir_trainer.synthesis.exclusion import Exclusion
 
 __all__ = [
     "FIELDS",
@@ -45,11 +49,17 @@ __all__ = [
     "choose",
     "clusters_of",
     "judge",
-    "judged",
 ]
 
 
-def candidates(paths: Sequence[str], settings: SynthesisSettings, report: SeedReport, *, file: Path) -> SeedFile:
+def candidates(
+    paths: Sequence[str],
+    settings: SynthesisSettings,
+    report: SeedReport,
+    *,
+    file: Path,
+    guards: Sequence[Exclusion] = (),
+) -> SeedFile:
     """The pieces of the documents that pass the filters and repeat no other, written to a file.
 
     The file is written aside and appears when it is complete; one that is there is replaced. `report.kept` counts what
@@ -60,6 +70,7 @@ def candidates(paths: Sequence[str], settings: SynthesisSettings, report: SeedRe
         settings: lengths, languages, likeness of near-duplicates.
         report: told of everything that is left out.
         file: where to.
+        guards: evaluation sets that no seed may be close to.
 
     Raises:
         InputError: a path is missing, a language is unknown, or no piece is left; the counts by reason are given.
@@ -69,7 +80,7 @@ def candidates(paths: Sequence[str], settings: SynthesisSettings, report: SeedRe
         old.unlink(missing_ok=True)
     try:
         with SeedFile(passed) as before, SeedFile(kept) as after:
-            for seed in _passing(paths, settings, report):
+            for seed in _passing(paths, settings, report, guards):
                 before.append(seed)
             for seed in first_ones(before, settings.near_duplicate, report):
                 after.append(seed)
@@ -83,10 +94,12 @@ def candidates(paths: Sequence[str], settings: SynthesisSettings, report: SeedRe
     return SeedFile(file)
 
 
-def _passing(paths: Sequence[str], settings: SynthesisSettings, report: SeedReport) -> Iterator[Seed]:
+def _passing(
+    paths: Sequence[str], settings: SynthesisSettings, report: SeedReport, guards: Sequence[Exclusion]
+) -> Iterator[Seed]:
     """The pieces that every filter lets pass."""
     least, most = settings.least_seed_words, settings.most_seed_words
-    asked = rules(least=least, most=most, languages=settings.languages)
+    asked = (*rules(least=least, most=most, languages=settings.languages), *apart(guards))
     for seed in pieces(paths, least=least, most=most, report=report):
         reason = first_reason(seed.text, asked)
         if reason is None:

@@ -13,8 +13,8 @@ programming problems, 12% of competition mathematics (drawings in code), none of
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from reasonir_trainer.synthesis.seeds.boilerplate import (
     code,
@@ -28,10 +28,14 @@ from reasonir_trainer.synthesis.seeds.boilerplate import (
 from reasonir_trainer.synthesis.seeds.language import language_rule
 from reasonir_trainer.synthesis.word_runs import count_words
 
+if TYPE_CHECKING:
+    from reasonir_trainer.synthesis.exclusion import Exclusion
+
 Rule = Callable[[str], str | None]
 
 TOO_SHORT: Final = "too short"
 TOO_LONG: Final = "too long"
+CLOSE: Final = "close to an evaluation set"
 
 RULES: Final[tuple[Rule, ...]] = (signs, repeated_lines, contents, code, links, navigation, licence)
 """Rules that hold whatever the settings are."""
@@ -61,6 +65,11 @@ def rules(*, least: int, most: int, languages: tuple[str, ...] = ()) -> tuple[Ru
         return length(text, least=least, most=most)
 
     return (fits, *RULES, *([language_rule(languages)] if languages else []))
+
+
+def apart(guards: Sequence[Exclusion]) -> tuple[Rule, ...]:
+    """Rules against texts that are close to an evaluation set: what is made from them would be dropped at the end."""
+    return tuple(lambda text, guard=guard: CLOSE if guard.close_to(text) else None for guard in guards)
 
 
 def first_reason(text: str, asked: tuple[Rule, ...]) -> str | None:
