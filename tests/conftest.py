@@ -6,10 +6,13 @@ import inspect
 import ipaddress
 import socket
 from collections.abc import Iterator
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpcore2
 import pytest
 from langchain_openai.chat_models import _client_utils as client_utils
 
@@ -19,6 +22,9 @@ from reasonir_agent.testing import FakeEncoder
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).resolve().parent / "data"
+
+
+_NUMBERS = count()
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +53,8 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Temp
         monkeypatch.delenv(f"REASONIR_{name}", raising=False)
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(files, "CACHE_FOLDER", tmp_path_factory.mktemp("cache"))
+    # made when something is written; a folder for each of thousands of tests takes longer than many a test
+    monkeypatch.setattr(files, "CACHE_FOLDER", tmp_path_factory.getbasetemp() / "caches" / str(next(_NUMBERS)))
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +69,8 @@ def _http_clients() -> Iterator[list[tuple[str, Any]]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client_utils, "_build_async_httpx_client", recorded)
+        # no test speaks TLS; reading the certificates takes 0.05 s, twice for each model that is opened
+        patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
         yield made
 
 

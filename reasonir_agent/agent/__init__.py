@@ -9,11 +9,12 @@ sources.py     what is searched, out of what the caller gave: a folder, a corpus
 graph.py       the only place where edges exist; `build_agent`
 answering.py   an answer by a chat model, its citations checked and repaired once
 extractive.py  an answer without a model: the best sentences, each with its citation
-abstention.py  whether anything was found at all, without a model
+abstention.py  whether anything was found at all, without a model; looked_for.py: what an abstention says
 citations.py   is the quote in the passage, and where; statements.py: which sentences must have one
 support.py     does the quote support its sentence
 harmless.py    what an answer may show; draft_stream.py: while it is still being written
-conversation.py, sessions.py   follow-up questions, and what of them survives a kill
+follow_up.py   a message of a conversation as a question that stands alone
+conversation.py, sessions.py   a conversation, and what of it survives a kill
 model_check.py                 will this model do? trial_questions.py, model_verdict.py
 api.py         `search` and `ask`, and both for asynchronous programs
 """

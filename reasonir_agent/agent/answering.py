@@ -2,8 +2,8 @@
 
 The model gives the answer and, for each citation, the words that it relies on. Three checks: the number is among the
 passages that were shown and the quote stands in that passage (`citations`), every factual sentence cites one
-(`statements`), and the quote supports the sentence (`support`, one further call). What fails is told to the model once.
-What still fails is marked or dropped: a mark without a verified quote leaves the text, a sentence that is left without
+(`statements`), and the quote supports the sentence (`support`, one further call). What fails is told to the model once,
+and the better of the two answers is taken: what could not be judged any more counts like what failed. What still fails is marked or dropped: a mark without a verified quote leaves the text, a sentence that is left without
 one is marked as having no source, a quote that does not support its sentence is kept as "unsupported" and no longer
 cited. An answer in which nothing is left that cites is no answer: its citations are dropped, and the caller extracts
 sentences or abstains.
@@ -21,7 +21,7 @@ from reasonir_agent.agent.citations import check_citation, drop_marks, marks, wi
 from reasonir_agent.agent.draft_stream import draft_stream
 from reasonir_agent.agent.harmless import harmless
 from reasonir_agent.agent.statements import Statement, statements
-from reasonir_agent.agent.support import MOST_PAIRS, Pair, judge_support
+from reasonir_agent.agent.support import Pair, SupportJudge
 from reasonir_agent.errors import ChatError
 from reasonir_agent.llm import ChatModel, Meter
 from reasonir_agent.llm.model import OnText
@@ -72,6 +72,8 @@ class Written:
             sentence is left that cites one: then the answer should not be shown.
         problems: what was wrong with those that were dropped, and which sentences have no source.
         unjudged: why it was not judged whether quotes support their sentences; "" where it was.
+        open_pairs: how many pairs of sentence and quote were not judged.
+        unrepaired: why what was wrong could not be corrected; "" where it was tried.
     """
 
     answer: str
@@ -79,6 +81,8 @@ class Written:
     citations: list[Citation] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     unjudged: str = ""
+    open_pairs: int = 0
+    unrepaired: str = ""
 
     def warnings(self) -> list[str]:
         """Sentences for the user."""
@@ -87,7 +91,13 @@ class Written:
             found.append(f"{len(self.problems)} statements or citations could not be verified ({self.problems[0]})")
         if self.unjudged:
             found.append(f"whether the quotes support their sentences was not judged ({self.unjudged})")
+        if self.unrepaired:
+            found.append(self.not_corrected())
         return found
+
+    def not_corrected(self) -> str:
+        """Why what was wrong was not corrected, as a sentence for the user."""
+        return f"the answer was not corrected ({self.unrepaired})"
 
 
 async def write_answer(
@@ -116,23 +126,25 @@ async def write_answer(
     talk = [("system", _SYSTEM), ("user", _prompt(question, shown))]
     stream = None if on_text is None else draft_stream(question, on_text)
     draft = await chat.ask_json(talk, _Draft, meter=meter, on_text=stream)
-    judge = chat if check_support else None
-    written = await _checked(question, draft, shown, judge, meter)
+    judge = SupportJudge(chat, meter) if check_support else None
+    written = await _checked(question, draft, shown, judge)
     if not written.problems or written.abstained:
         return written
     complaint = "This is wrong: " + "; ".join(written.problems[:_TOLD]) + ". Correct it and reply with the JSON."
     talk += [("assistant", draft.model_dump_json()[: 2 * _LONGEST]), ("user", complaint)]
     try:
         again = await chat.ask_json(talk, _Draft, meter=meter)
-        repaired = await _checked(question, again, shown, judge, meter)
-    except ChatError:  # what is verified of the first answer is worth keeping
-        return written
-    return min(repaired, written, key=_how_bad)
+    except ChatError as failed:  # what is verified of the first answer is worth keeping
+        return replace(written, unrepaired=str(failed))
+    repaired = await _checked(question, again, shown, judge)
+    best = min(repaired, written, key=_how_bad)
+    return replace(written, unrepaired=repaired.unjudged) if best is written else repaired
 
 
-def _how_bad(one: Written) -> tuple[bool, bool, int, int]:
+def _how_bad(one: Written) -> tuple[bool, bool, int, int, int]:
     """What the better of two answers has less of; an abstention is better than an answer that cites nothing."""
-    return not (one.citations or one.abstained), one.abstained, len(one.problems), -_sound(one)
+    cites_nothing = not (one.citations or one.abstained)
+    return cites_nothing, one.abstained, len(one.problems) + one.open_pairs, one.open_pairs, -_sound(one)
 
 
 def _sound(one: Written) -> int:
@@ -146,10 +158,8 @@ def _prompt(question: str, shown: Sequence[Passage]) -> str:
     return f"{passages}\n\nQuestion:\n{question}"
 
 
-async def _checked(
-    question: str, draft: _Draft, shown: Sequence[Passage], chat: ChatModel | None, meter: Meter
-) -> Written:
-    """The draft after all checks; `chat` None leaves support unjudged."""
+async def _checked(question: str, draft: _Draft, shown: Sequence[Passage], judge: SupportJudge | None) -> Written:
+    """The draft after all checks; without a judge support is left open."""
     answer = harmless(with_plain_marks(harmless(draft.answer[:_LONGEST], question)), question).strip()
     if not draft.found:
         return Written(harmless(_missing(answer), question), abstained=True)
@@ -158,11 +168,13 @@ async def _checked(
     problems += [f"[{n}] is cited without a quote" for n in sorted(unfounded - {q.n for q in draft.citations})]
     if len(draft.answer) > _LONGEST:
         problems.append(f"the answer is longer than {_LONGEST:,} characters")
-    answer, unjudged = drop_marks(answer, unfounded), ""
+    answer = drop_marks(answer, unfounded)
     citations = [one for one in citations if one.n in marks(answer)]
-    if chat is not None and citations:
-        answer, citations, doubts, unjudged = await _judged(answer, citations, chat, meter)
-        problems += doubts
+    unjudged, open_pairs = "", 0
+    if judge is not None and citations:
+        judged = await _judged(answer, citations, judge)
+        answer, citations, unjudged, open_pairs = judged.answer, judged.citations, judged.unjudged, judged.open_pairs
+        problems += judged.problems
     if not answer or not marks(answer):
         problems.append("the answer is empty" if not answer else "no sentence of the answer cites a passage")
         citations = []
@@ -170,7 +182,7 @@ async def _checked(
     problems += [f'the sentence "{one[:120]}" cites no passage that supports it' for one in without]
     problems = [harmless(one, question) for one in problems]  # they hold words of the model, and are shown
     answer = harmless(answer, question)  # a mark that left the text may have kept two halves of an address apart
-    return Written(answer, abstained=False, citations=citations, problems=problems, unjudged=unjudged)
+    return Written(answer, False, citations, problems, unjudged, open_pairs)
 
 
 def _missing(answer: str) -> str:
@@ -194,31 +206,20 @@ def _quotes(draft: _Draft, shown: Sequence[Passage]) -> tuple[list[Citation], li
     return citations, problems
 
 
-async def _judged(
-    answer: str, citations: list[Citation], chat: ChatModel, meter: Meter
-) -> tuple[str, list[Citation], list[str], str]:
-    """Judge every quote against the sentences that cite it; marks that nothing supports leave their sentence.
-
-    Returns:
-        the answer, the citations with their verdicts, what was not supported, and why something was not judged.
-    """
+async def _judged(answer: str, citations: list[Citation], judge: SupportJudge) -> Written:
+    """Judge every quote against the sentences that cite it; marks that nothing supports leave their sentence."""
     made = statements(answer)
     pairs = [Pair(one.start, one.end, citation) for one in made for citation in citations if citation.n in one.numbers]
-    try:
-        verdicts = dict(zip(pairs, await judge_support(answer, pairs, chat, meter=meter), strict=True))
-    except ChatError as failed:
-        return answer, citations, [], str(failed)
+    said, unjudged = await judge.judge(answer, pairs)
+    verdicts = dict(zip(pairs, said, strict=True))
     problems: list[str] = []
     for one in reversed(made):
         bad = _refuted(one, verdicts)
         sentence = answer[one.start : one.end]
         problems += [f'the quote of [{n}] does not support the sentence "{sentence[:120]}"' for n in sorted(bad)]
         answer = answer[: one.start] + drop_marks(sentence, bad) + answer[one.end :]
-    open_ = sum(verdict is None for verdict in verdicts.values())
-    unjudged = f"the judge left out {open_} of {len(pairs)}" if open_ else ""
-    if len(pairs) > MOST_PAIRS:
-        unjudged = f"{len(pairs)} pairs of sentence and quote are more than the {MOST_PAIRS} of one call"
-    return answer, [_with_verdict(one, verdicts) for one in citations], problems[::-1], unjudged
+    kept = [_with_verdict(one, verdicts) for one in citations]
+    return Written(answer, False, kept, problems[::-1], unjudged, said.count(None))
 
 
 def _refuted(one: Statement, verdicts: dict[Pair, bool | None]) -> set[int]:
@@ -228,11 +229,11 @@ def _refuted(one: Statement, verdicts: dict[Pair, bool | None]) -> set[int]:
 
 
 def _with_verdict(citation: Citation, verdicts: dict[Pair, bool | None]) -> Citation:
-    """Supported where one sentence is supported by it, unsupported where none is, else only a quote."""
+    """Supported where it supports a sentence, unsupported where it supports none; where one is open, only a quote."""
     said = [verdict for pair, verdict in verdicts.items() if pair.citation == citation]
-    if True in said:
-        return replace(citation, verified="supported")
-    return replace(citation, verified="unsupported") if said and None not in said else citation
+    if not said or None in said:
+        return citation
+    return replace(citation, verified="supported" if True in said else "unsupported")
 
 
 def _mark_unsourced(answer: str) -> tuple[str, list[str]]:

@@ -1,9 +1,10 @@
 """Is the quote in the passage that was shown, and where; and the marks of an answer.
 
-Spaces and Unicode forms may differ, words may not. The text counts, as the model was shown it: a quote from the heading
-that leads a passage is told apart and refused, since every citation names a place in its document. Marks are read in
-the form [n] or [n, m]; what else models write ([1-3], 【1】, [^1], [passage 1]) is brought into it first, since a mark
-that is not recognised would be shown unverified. In code, brackets are no marks.
+Spaces and Unicode forms may differ, words may not; invisible characters, which no model is shown, do not count. The text
+counts, as the model was shown it: a quote from the heading that leads a passage is told apart and refused, since every
+citation names a place in its document. Marks are read in the form [n] or [n, m]; what else models write ([1-3], 【1】,
+[^1], [passage 1]) is brought into it first, since a mark that is not recognised would be shown unverified. In code,
+brackets are no marks.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
+from reasonir_agent.invisible import CONTROL, INVISIBLE, JOINERS
 from reasonir_agent.types import Citation, Passage
 
 _SAME: Final = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "‚": "'", "–": "-", "—": "-", "−": "-"}
-    | dict.fromkeys("\u00ad\u200b\u2060\ufeff")  # invisible
+    | {chr(point): "" for point in INVISIBLE | JOINERS | CONTROL}
 )
 CODE: Final = re.compile(
     r"^[ \t>]*(?P<fence>`{3,}|~{3,})[^\n]*(?:\n.*?(?:^[ \t>]*(?P=fence)[`~]*[ \t]*$|\Z)|\Z)"  # a block; may not end
@@ -43,8 +45,8 @@ _CLOSED_DELIMITER: Final = re.compile(r"<\\(?=\s*/?\s*passage)", re.IGNORECASE)
 def locate_quote(quote: str, text: str, *, whole_words: bool = False) -> tuple[int, int] | None:
     """Where a quote stands in a text, as offsets of the text; None when it does not.
 
-    White space, quotation marks, dashes and Unicode's compatible forms are normalised on both sides. A quote of white
-    space is nowhere.
+    White space, quotation marks, dashes and Unicode's compatible forms are normalised on both sides, and invisible
+    characters left out. A quote of white space is nowhere.
 
     Args:
         quote: the words.

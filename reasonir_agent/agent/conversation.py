@@ -10,19 +10,20 @@ against the bounds of the turn. Without a chat model every message is a question
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
 from reasonir_agent.agent.api import OnNews, OnStep
+from reasonir_agent.agent.follow_up import REMEMBERED, understand
 from reasonir_agent.agent.graph import build_agent
 from reasonir_agent.agent.sessions import Session
-from reasonir_agent.agent.spending import spending
+from reasonir_agent.agent.spending import left, spending
 from reasonir_agent.agent.state import Question, add_usage, unpack_hits
 from reasonir_agent.config import AgentSettings
-from reasonir_agent.errors import ChatError, ChatUnavailable, InputError, StoreError, boundary, missing_extra
-from reasonir_agent.llm import ChatModel, Meter
-from reasonir_agent.rewriting import Turn, standalone
+from reasonir_agent.errors import InputError, StoreError, boundary, missing_extra
+from reasonir_agent.llm import ChatModel, Price
+from reasonir_agent.rewriting import Turn
 from reasonir_agent.types import Answer, Citation, PassageSource, Usage
 
 try:
@@ -32,9 +33,6 @@ except ModuleNotFoundError as cause:
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
-
-REMEMBERED: Final = 6
-"""Turns that a message may refer to."""
 
 _KEPT: Final = ("rewrites", "hits", "answer", "abstained", "citations", "usage", "warnings")
 
@@ -47,6 +45,7 @@ class _State(TypedDict, total=False):
     said: list[dict[str, str]]
     question: str
     usage: dict[str, Any]
+    estimates: dict[str, float]
     warnings: list[str]
     kept: dict[str, Any]
 
@@ -66,34 +65,6 @@ class Exchange:
     def as_json(self) -> dict[str, Any]:
         """The object that `reasonir chat --json` prints for a turn."""
         return {"message": self.message, **self.answer.as_json()}
-
-
-async def understand(
-    message: str, said: Sequence[Turn], chat: ChatModel | None, *, meter: Meter
-) -> tuple[str, list[str]]:
-    """A message as a question that stands alone, and what the user must be told.
-
-    A model that fails leaves the message as it is, with a warning.
-
-    Args:
-        message: the user's next one.
-        said: what was said before, oldest first.
-        chat: the model; None leaves every message as it is.
-        meter: where the cost is counted and bounded.
-
-    Raises:
-        ChatUnavailable: the chat server cannot be reached or refuses the key.
-    """
-    if chat is None:
-        return message, []
-    try:
-        return await standalone(message, said[-REMEMBERED:], chat, meter=meter), []
-    except ChatUnavailable:
-        raise
-    except ChatError as problem:
-        return message, [
-            f"the message could not be made a question that stands alone ({problem}); it was asked as it is"
-        ]
 
 
 class Conversation:
@@ -199,12 +170,13 @@ class Conversation:
         return cast(_State, found.values)
 
     async def _understand(self, state: _State) -> _State:
-        spent = spending(self._settings, {}, price=self._chat.price if self._chat else None)
+        spent = spending(self._settings, {}, price=self._price())
         said = [Turn(one["question"], one["answer"]) for one in state["said"]]
         question, warnings = await understand(state["message"], said, self._chat, meter=spent.meter)
         if self._on_news is not None:
             self._on_news({"kind": "question", "text": question})
-        return {"question": question, "warnings": warnings, "usage": spent.usage()}
+        estimates = spent.meter.carried()
+        return {"question": question, "warnings": warnings, "usage": spent.usage(), "estimates": estimates}
 
     async def _answer(self, state: _State) -> _State:
         """Run the agent as a part of this turn's thread, so that its steps are kept too."""
@@ -212,7 +184,7 @@ class Conversation:
             store=self._corpus,
             encoder=self._corpus.encoder,
             chat_model=self._chat,
-            settings=_left(self._settings, state["usage"]),
+            settings=left(self._settings, state["usage"], state.get("estimates"), price=self._price()),
             stream_replies=self._on_news is not None,
         )
         asked = Question(question=state["question"], where=state.get("where", []))
@@ -227,6 +199,9 @@ class Conversation:
                 for step in news.keys() - {"begin", "finish"}:
                     self._on_step(step, news[step])
         return {"kept": {name: found[name] for name in _KEPT}}
+
+    def _price(self) -> Price | None:
+        return None if self._chat is None else self._chat.price
 
     async def _exchange(self, state: _State) -> Exchange:
         with boundary(
@@ -255,23 +230,6 @@ def total(exchanges: Sequence[Exchange]) -> dict[str, Any]:
     for one in exchanges:
         spent = add_usage(spent, asdict(one.answer.usage))
     return spent
-
-
-def _left(settings: AgentSettings, usage: Mapping[str, Any]) -> AgentSettings:
-    """The settings with what a turn has spent already taken from their bounds."""
-    tokens = usage["prompt_tokens"] + usage["completion_tokens"]
-    spent = {
-        "max_calls": usage["llm_calls"],
-        "max_tokens": tokens,
-        "max_seconds": usage["seconds"],
-        "max_money": usage["cost"],
-    }
-    left = {
-        name: max(0, getattr(settings, name) - (value or 0))
-        for name, value in spent.items()
-        if getattr(settings, name) is not None
-    }
-    return replace(settings, **left)
 
 
 def _thread(turn: str) -> RunnableConfig:

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
+from reasonir_agent.invisible import as_seen
 from reasonir_agent.llm import ChatModel, Meter
 from reasonir_agent.reranking.prompt import neutral
 from reasonir_agent.types import Passage
@@ -43,7 +44,7 @@ class Grade(BaseModel):
 
     def facts(self) -> list[str]:
         """The missing facts as searches can use them: no white ones, no doubles, bounded in number and length."""
-        found = (" ".join(one.split())[:_LONGEST] for one in self.missing)
+        found = (" ".join(as_seen(one).split())[:_LONGEST] for one in self.missing)
         return list(dict.fromkeys(one for one in found if one))[:MOST_MISSING]
 
 

@@ -18,16 +18,14 @@ import html
 import re
 from typing import Final
 
+from reasonir_agent.invisible import INVISIBLE
+
 REMOVED: Final = "[link removed]"
 
-_HIDDEN: Final = dict.fromkeys(
-    character
-    for first, last in [
-        (0x00, 0x08), (0x0B, 0x1F), (0x7F, 0x9F), (0x061C, 0x061C), (0x180E, 0x180E), (0x200B, 0x200B), (0x200E, 0x200F),
-        (0x202A, 0x202E), (0x2060, 0x206F), (0xD800, 0xDFFF), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB), (0xE0000, 0xE01EF),
-    ]
-    for character in range(first, last + 1)
-) | {0x2028: "\n", 0x2029: "\n"}  # fmt: skip
+_HIDDEN: Final = {
+    **dict.fromkeys((*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000), *INVISIBLE)),
+    **dict.fromkeys((0x2028, 0x2029), "\n"),
+}
 """Control characters but tab and new line, direction marks, invisible ones (joiners are letters in some scripts), tags."""
 
 _ESCAPE: Final = re.compile(

@@ -34,8 +34,6 @@ _REWRITE_WORDS: Final = 120
 _HIGH: Final = 0.8
 """A reranker's score, 0 to 1, that an unhelpful passage gets only by its own word."""
 
-_FORMATS: Final = ("json_schema", "json_object", "plain text")
-
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
@@ -165,11 +163,6 @@ class _Watched(ChatModel):
         found = await super().ask_json(messages, shape, **options)
         self.tries.append(len(self.replies) - before)
         return found
-
-    @property
-    def json_format(self) -> str:
-        """What the server was last asked for and took."""
-        return _FORMATS[self._least.rung]
 
 
 @dataclass(slots=True)

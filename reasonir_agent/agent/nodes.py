@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from reasonir_agent.agent.abstention import weigh
@@ -17,7 +17,7 @@ from reasonir_agent.agent.answering import Written, write_answer
 from reasonir_agent.agent.extractive import extract_answer
 from reasonir_agent.agent.gathering import gather_hits
 from reasonir_agent.agent.grading import grade
-from reasonir_agent.agent.harmless import harmless
+from reasonir_agent.agent.looked_for import NOT_FOUND, silence
 from reasonir_agent.agent.spending import Spending, spending
 from reasonir_agent.agent.state import ANEW, AgentState, pack_hits, unpack_hits
 from reasonir_agent.config import AgentSettings
@@ -34,12 +34,8 @@ Tell = Callable[[dict[str, Any]], None]
 """Takes news for whoever watches: {"kind": "rewrite" | "answer", "text": piece or None} and
 {"kind": "rerank", "done": n, "of": m}. A text of None means that it begins anew."""
 
-NOT_FOUND = "The corpus does not seem to hold an answer to this question."
 NO_ANSWER = "no answer could be had from the model"
 """How the warning begins when sentences were extracted although there is a model."""
-
-_LONGEST_SHOWN: Final = 300
-"""Characters of a rewritten query in an abstention."""
 
 _SHOWN: Final = 5
 """Passages that a rewriter sees."""
@@ -197,9 +193,11 @@ class Steps:
             written = await asyncio.to_thread(self._extract, state["question"], hits)
             warnings.append(NO_MODEL)
         elif not hits or state.get("verdict") == "abstain":
-            written = Written(_looked_for(state), abstained=True)
+            written = Written(silence(state), abstained=True)
         else:
             written, warnings = await self._write(state["question"], hits, spent, tell)
+            if written.abstained:
+                written = replace(written, answer=silence(state, written.answer))
         return self._update(
             state,
             "answer",
@@ -265,9 +263,9 @@ class Steps:
             return written, [f"{NO_ANSWER} ({problem}); sentences were extracted instead"]
         if written.problems and not written.abstained and not written.citations:
             extracted = await asyncio.to_thread(self._extract, question, hits)
-            return extracted, [
-                f"none of the model's citations could be verified ({written.problems[0]}); sentences were extracted instead"
-            ]
+            reason = f"none of the model's citations could be verified ({written.problems[0]})"
+            more = [written.not_corrected()] if written.unrepaired else []
+            return extracted, [f"{reason}; sentences were extracted instead", *more]
         return written, written.warnings()
 
     def _depth(self) -> int:
@@ -317,18 +315,6 @@ def _rewrite_warnings(problems: Sequence[ChatError], any_text: bool, number: int
     if number > 1:
         return [f"what was missing could not be searched for ({spent})"]
     return [f"the question could not be rewritten ({spent}); it was searched with as it is"]
-
-
-def _looked_for(state: AgentState) -> str:
-    """An abstention says what was looked for: the missing facts, else the beginning of what was searched with."""
-    facts = [one for line in state["trace"] for one in line.get("missing", ())]
-    looked = "; ".join(dict.fromkeys(facts)) or _shortened(next(iter(state["rewrites"]), state["question"]))
-    return harmless(f"{NOT_FOUND} Looked for: {looked}", state["question"])  # a model that read passages wrote it
-
-
-def _shortened(text: str) -> str:
-    words = " ".join(text.split())
-    return words if len(words) <= _LONGEST_SHOWN else f"{words[:_LONGEST_SHOWN]}…"
 
 
 def _ranks(hits: Sequence[Hit]) -> list[dict[str, Any]]:

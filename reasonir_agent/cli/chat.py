@@ -35,10 +35,6 @@ SHOWN: Final = 3
 
 _NAME: Final = re.compile(r"\w[\w.-]{0,63}")
 _COMMAND: Final = re.compile(r"/[a-z]+")
-_NO_MODEL: Final = (
-    "note: no chat model: each message is a question of its own, and answers are sentences from the passages; "
-    "with --llm provider:model follow-up questions are understood and answers are written"
-)
 _HELP: Final = "/sources shows the cited passages, /new begins another conversation, /quit (or Ctrl-D) ends"
 
 

@@ -72,13 +72,14 @@ class Watch:
         self.scored, self.is_rewriting = None, False
         if name == "rewrite":
             self.phase = "searching"
-            self.rewrite = self.rewrite or " ".join(update.get("rewrites") or ())
+            # the trace holds this round's; `rewrites` are those of all rounds
+            self.rewrite = self.rewrite or " ".join(update["trace"][-1].get("rewrites") or ())
         elif name == "retrieve":
             self.phase = _SCORING
         elif name == "rerank":
             self.phase = "reading the best passages"
         elif name == "grade" and update.get("missing"):
-            self.phase = self._rewriting = f"searching for what is missing: {'; '.join(update['missing'])}"
+            self.phase = self._rewriting = f"searching again for: {'; '.join(update['missing'])}"
             self.rewrite = ""
         else:
             self.phase = "writing the answer"

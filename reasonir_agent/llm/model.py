@@ -34,13 +34,16 @@ ATTEMPTS: Final = 2
 DEFAULT_REPLY_TOKENS: Final = 2048
 """Length of a reply that is reserved for a model whose bound nobody knows."""
 
+FIRST_WAIT: Final = 1.0
+"""Seconds at most before the first retry, where the server names none; each further wait is twice as long."""
+
 LONGEST_WAIT: Final = 60.0
 """Seconds. A server that asks for more before the next attempt is not waited for."""
 
 LONGEST_STREAM: Final = 500_000
 """Characters, thinking included. A stream that goes on beyond is taken for endless: far more than any model may say."""
 
-_LADDER: Final = ("json_schema", "json_object", "plain")
+_LADDER: Final = ("json_schema", "json_object", "plain text")
 OnText = Callable[[str | None], None]
 """Gets each visible piece of a stream; None means that what came so far is void and the reply begins anew."""
 
@@ -84,6 +87,21 @@ class _Asked:
             self.logprobs = 0
         if streams and not worked.streams:
             self.streams = False
+
+
+@dataclass(slots=True)
+class _Teller:
+    """The caller's `on_text`; what it raises is the caller's own and no failure of the server."""
+
+    tell: OnText
+    failure: Exception | None = None
+
+    def __call__(self, text: str | None) -> None:
+        try:
+            self.tell(text)
+        except Exception as mistake:
+            self.failure = mistake
+            raise
 
 
 @dataclass(slots=True)
@@ -138,9 +156,10 @@ class ChatModel:
         Raises:
             ChatUnavailable: no connection, key refused, unknown model.
             BudgetSpent: one more request would pass a bound of the question.
-            ChatError: any other failure of the server or client.
+            ChatError: any other failure of the server or client. What `on_text` raises comes back as it is.
         """
-        call = self._retried(list(messages), meter, schema, logprobs, on_text)
+        teller = None if on_text is None else _Teller(on_text)
+        call = self._retried(list(messages), meter, schema, logprobs, teller)
         return await (on_our_loop(call) if self.own_loop else call)
 
     async def ask_json(
@@ -173,6 +192,14 @@ class ChatModel:
                 ]
         raise AssertionError("unreachable")
 
+    @property
+    def json_format(self) -> str:
+        """What replies of a given shape are asked for with: "json_schema", "json_object" or "plain text".
+
+        It begins with the first; the next takes its place once the server has refused it.
+        """
+        return _LADDER[self._least.rung]
+
     def _gate(self) -> asyncio.Semaphore:
         """The limit of the running loop; a semaphore belongs to one."""
         return self._gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self.concurrency))
@@ -183,29 +210,31 @@ class ChatModel:
         meter: Meter,
         schema: type[BaseModel] | None,
         logprobs: int,
-        on_text: OnText | None,
+        teller: _Teller | None,
     ) -> Reply:
         """Send until it succeeds: options that are refused are left out, passing failures waited out."""
         asked = _Asked(
             rung=self._least.rung if schema else len(_LADDER) - 1,
             logprobs=logprobs if self._least.logprobs else 0,
-            streams=on_text is not None and self._least.streams and hasattr(self.model, "astream"),
+            streams=teller is not None and self._least.streams and hasattr(self.model, "astream"),
         )
         retries = 0
         while True:
             try:
-                reply = await self._sent(messages, meter, schema, asked, on_text)
+                reply = await self._sent(messages, meter, schema, asked, teller)
             except ChatError:
                 raise
             except Exception as cause:
+                if teller is not None and cause is teller.failure:
+                    raise
                 if refuses_option(cause) and asked.without_one():
                     continue
                 retries += 1
                 await self._wait(cause, retries, meter)
-                if asked.streams and on_text is not None:
-                    on_text(None)
+                if asked.streams and teller is not None:
+                    teller(None)
                 continue
-            self._least.learn(asked, schema=schema is not None, logprobs=logprobs > 0, streams=on_text is not None)
+            self._least.learn(asked, schema=schema is not None, logprobs=logprobs > 0, streams=teller is not None)
             return reply
 
     async def _sent(
@@ -214,7 +243,7 @@ class ChatModel:
         meter: Meter,
         schema: type[BaseModel] | None,
         asked: _Asked,
-        on_text: OnText | None,
+        teller: _Teller | None,
     ) -> Reply:
         """One request, within the budget and the limit of requests under way."""
         size = sum(len(text.encode(errors="replace")) for _, text in messages)
@@ -225,7 +254,7 @@ class ChatModel:
         try:
             # waiting for others' requests and for what they leave of the budget takes time too
             async with asyncio.timeout(meter.seconds_left), self._gate(), meter.reserved(estimate):
-                message = await self._message(messages, options, meter, estimate, on_text if asked.streams else None)
+                message = await self._message(messages, options, meter, estimate, teller if asked.streams else None)
                 reply = as_reply(message)
                 said = len((reply.text + reply.thinking).encode(errors="replace"))
                 counted = reply.prompt_tokens, reply.completion_tokens
@@ -233,7 +262,7 @@ class ChatModel:
                 return reply
         except TimeoutError as late:
             left = meter.seconds_left
-            if left is not None and left <= 0:
+            if left is not None and left <= 0 and (teller is None or late is not teller.failure):
                 raise meter.out_of_time() from late
             raise
 
@@ -243,34 +272,40 @@ class ChatModel:
         options: dict[str, Any],
         meter: Meter,
         estimate: Estimate,
-        on_text: OnText | None,
+        teller: _Teller | None,
     ) -> Any:
         """What the model underneath says; a request that broke counts for the bounds."""
         try:
-            if on_text is not None:
-                return await self._streamed(messages, options, on_text)
+            if teller is not None:
+                return await self._streamed(messages, options, teller)
             return await self.model.ainvoke(messages, **options)
         except Exception as cause:
-            if isinstance(cause, ChatError) or may_have_cost(cause):
+            was_stopped = teller is not None and cause is teller.failure
+            if was_stopped or isinstance(cause, ChatError) or may_have_cost(cause):
                 meter.lost(estimate)
             raise
 
-    async def _streamed(self, messages: list[tuple[str, str]], options: dict[str, Any], on_text: OnText) -> Any:
+    async def _streamed(self, messages: list[tuple[str, str]], options: dict[str, Any], teller: _Teller) -> Any:
         pieces: list[Any] = []
         visible = Visible()
         length = 0
-        async for piece in self.model.astream(messages, **options):  # type: ignore[attr-defined]
-            text = as_text(piece)
-            length += len(text)
-            if length > LONGEST_STREAM:
-                raise ChatError(f"the reply of {self.name} does not end; it was cut off at {length:,} characters")
-            pieces.append(piece)
-            shown = visible.feed(text)
-            if shown:
-                on_text(shown)
+        stream = self.model.astream(messages, **options)  # type: ignore[attr-defined]
+        try:
+            async for piece in stream:
+                text = as_text(piece)
+                length += len(text)
+                if length > LONGEST_STREAM:
+                    raise ChatError(f"the reply of {self.name} does not end; it was cut off at {length:,} characters")
+                pieces.append(piece)
+                shown = visible.feed(text)
+                if shown:
+                    teller(shown)
+        finally:
+            if hasattr(stream, "aclose"):  # one that is left in the middle ends now, not when it is collected
+                await stream.aclose()
         rest = visible.rest()
         if rest:
-            on_text(rest)
+            teller(rest)
         # all at once: one by one takes time in the square of the length
         whole = pieces[0] + pieces[1:] if pieces else None
         if whole is None or (self.tells_ends and not as_reply(whole).ended):
@@ -289,12 +324,13 @@ class ChatModel:
                 f"the chat model {self.name} asks to wait {wanted:,.0f} s before the next attempt, more than the "
                 f"{most:,.0f} s that it may take"
             ) from cause
-        backoff = random.uniform(0.5, 1.0) * 0.5 * 2**retries  # noqa: S311  jitter, so that many do not come back at once
+        # jitter, so that many do not come back at once
+        backoff = random.uniform(0.5, 1.0) * FIRST_WAIT * 2 ** (retries - 1)  # noqa: S311
         await self.pause(min(most, wanted if wanted is not None else backoff))
 
 
 def _response_format(rung: str, schema: type[BaseModel] | None) -> dict[str, Any]:
-    if schema is None or rung == "plain":
+    if schema is None or rung == "plain text":
         return {}
     if rung == "json_object":
         return {"response_format": {"type": "json_object"}}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from reasonir_agent.invisible import as_seen
+
 _DELIMITER: Final = re.compile(r"<(?=\s*/?\s*passage)", re.IGNORECASE)
 
-VERSION: Final = 2
-"""Raised when the prompt changes, or what is made of a reply (2: the expected score, where the server tells it); stored
-scores of another version are not used."""
+VERSION: Final = 3
+"""Raised when the prompt changes, or what is made of a reply (2: the expected score, where the server tells it; 3: no
+invisible characters); stored scores of another version are not used."""
 
 DEFAULT_CRITERIA: Final = (
     "A passage is relevant when it helps to reason towards the answer: it states the principle, mechanism, method, "
@@ -33,5 +35,5 @@ def messages(question: str, passage: str, *, criteria: str = DEFAULT_CRITERIA) -
 
 
 def neutral(passage: str) -> str:
-    """A passage that cannot close its own delimiter."""
-    return _DELIMITER.sub(r"<\\", passage)
+    """A passage as a model sees it: without invisible characters, and unable to close its own delimiter."""
+    return _DELIMITER.sub(r"<\\", as_seen(passage))

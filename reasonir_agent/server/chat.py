@@ -2,7 +2,7 @@
 
 A reply is the answer in Markdown, `[n]` for its citations and the quotes at the end; the same citations stand in the
 payload (`citations`, `reasonir`). Streamed, what the agent does comes first, as `reasoning_content`: the rewrite as it is
-written, how many passages are scored, what is missing. Then the answer: it is sent when its citations have been checked,
+written, how many passages are scored, what is searched for again. Then the answer: it is sent when its citations have been checked,
 never word by word before. Comments keep the connection alive meanwhile.
 
 A client that leaves cancels the agent and its requests to the chat model. A failure after the stream began ends it with
@@ -19,8 +19,9 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from reasonir_agent.agent.api import ask_async
+from reasonir_agent.agent.follow_up import ask_follow_up
 from reasonir_agent.server.completions import ChatCompletion, ChatRequest, Details, ReplyHead, TokenUsage, citations_of
+from reasonir_agent.server.dialogue import earlier_turns
 from reasonir_agent.server.narration import Narrator, markdown
 from reasonir_agent.server.problems import Problem, documented, problem_of, shown
 from reasonir_agent.server.services import AGENT_MODEL, Services
@@ -64,8 +65,10 @@ def router(services: Services) -> APIRouter:
     async def chat_completions(request: ChatRequest) -> Any:
         """Answers the last user message from the corpus, with citations that were checked, or abstains.
 
-        **Conversation.** Earlier turns, system and developer messages are not read: every question must be complete in
-        itself ("and why?" is not). A later version will read the conversation.
+        **Conversation.** With a chat model, a message such as "and why?" is first made a question that stands alone, by
+        what users and assistants said before it, the last six turns; `reasonir.question` says what was asked. Without one
+        it is taken as it is, with a warning. System, developer and tool messages are ignored, and so are pictures of
+        earlier messages.
 
         **What is refused.** A field that asks for another shape of reply: `n` above 1, `tools`, `functions`, a
         `response_format` other than text, `logprobs`, `modalities` other than text, images. Fields that steer sampling
@@ -96,8 +99,9 @@ class _Conversation:
                 param="model",
                 code="model_not_found",
             )
-        self._question = request.question()
-        services.limits.check_texts([self._question], param="messages")
+        self._message = request.question()
+        self._said = earlier_turns(request.messages)
+        services.limits.check_texts([self._message], param="messages")
         self._corpus = services.need_corpus()
         self._services = services
         self._head = ReplyHead()
@@ -123,17 +127,19 @@ class _Conversation:
         except Exception as error:
             yield _event(problem_of(error).as_json())
         finally:
-            work.cancel()  # the client has left
+            pass
         yield "data: [DONE]\n\n"
 
     async def _ask(self, tell: Callable[[str], None], *, streams: bool = False) -> Answer:
         settings, chat = self._services.settings, self._services.chat
         narrator = Narrator(tell, scores=chat is not None, depth=settings.rerank_depth, shown=settings.k)
-        return await ask_async(
-            self._question,
+        return await ask_follow_up(
+            self._message,
+            self._said,
             store=self._corpus,
             chat_model=chat,
             settings=settings,
+            on_question=narrator.question,
             on_step=narrator.step,
             on_news=narrator.news if streams else None,
         )

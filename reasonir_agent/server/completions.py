@@ -1,8 +1,8 @@
 """The wire shapes of `/v1/chat/completions`: what a chat client sends, and what it gets.
 
-The agent answers one question at a time. Of a conversation it reads the last user message; what a client asks of a chat
-model beyond that is treated by one rule: a field that asks for another *shape* of reply is refused in words, a field that
-only steers a model's sampling is ignored, since the agent's own settings hold.
+The agent answers the last user message; what was said before (`dialogue`) tells what it means. What a client asks of a
+chat model beyond that is treated by one rule: a field that asks for another *shape* of reply is refused in words, a field
+that only steers a model's sampling is ignored, since the agent's own settings hold.
 """
 
 from __future__ import annotations
@@ -36,10 +36,13 @@ class Message(_Request):
     """One message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"] = Field(
-        description="Who speaks. The last user message is the question; system and developer messages are ignored: the "
-        "agent's own instructions hold."
+        description="Who speaks. The last user message is the question, what users and assistants said before it is read "
+        "to understand it. System, developer, tool and function messages are ignored: the agent's own instructions hold."
     )
-    content: str | list[Part] | None = Field(default=None, description="The words: a text, or a list of text parts.")
+    content: str | list[Part] | None = Field(
+        default=None,
+        description="The words: a text, or a list of parts. Before the question, only text parts are read.",
+    )
 
 
 class StreamOptions(_Request):
@@ -68,7 +71,8 @@ class ChatRequest(_Request):
     model: str = Field(description=f'"{AGENT_MODEL}".', json_schema_extra={"enum": [AGENT_MODEL]})
     messages: list[Message] = Field(
         min_length=1,
-        description="The conversation; its last user message is the question, and earlier turns are not read.",
+        description="The conversation. Its last user message is the question; with a chat model it is made to stand alone "
+        "by what was said before (the last six turns), without one it is taken as it is. What follows it is ignored.",
     )
     stream: bool | None = Field(default=None, description="Send the reply as server-sent events.")
     stream_options: StreamOptions | None = Field(default=None, description="Options of a streamed reply.")
@@ -159,6 +163,7 @@ class HitSummary(BaseModel):
 class Details(BaseModel):
     """What the agent did, for clients that know it."""
 
+    question: str = Field(description="What was asked: the last user message, as a question that stands alone.")
     abstained: bool = Field(description="Whether the documents hold no answer.")
     rewrites: list[str] = Field(description="Rewritten queries that were searched with.")
     hits: list[HitSummary] = Field(description="The passages that the answer could rest on, best first.")
@@ -170,6 +175,7 @@ class Details(BaseModel):
     def of(cls, answer: Answer) -> Details:
         """The details of an answer."""
         return cls(
+            question=answer.question,
             abstained=answer.abstained,
             rewrites=answer.rewrites,
             hits=[

@@ -21,6 +21,9 @@ _WRITTEN: Final = {"!": "&#33;", "<": "&lt;"}
 _EVERY: Final = 10  # passages that are scored between two lines about it
 _WITH: Final = "searching with: "
 
+SOURCES: Final = "\n\n**Sources**\n\n"
+"""What stands between an answer and the list of its sources."""
+
 
 def inert(text: str) -> str:
     """Markdown in which no picture is loaded and no HTML is read.
@@ -36,7 +39,7 @@ def markdown(answer: Answer) -> str:
     if not founded:
         return inert(answer.answer)
     sources = "\n".join(_source(citation) for citation in sorted(founded, key=lambda one: (one.n, one.start)))
-    return f"{inert(answer.answer)}\n\n**Sources**\n\n{sources}"
+    return f"{inert(answer.answer)}{SOURCES}{sources}"
 
 
 def _source(citation: Citation) -> str:
@@ -74,8 +77,11 @@ class Narrator:
     def __init__(self, tell: Callable[[str], None], *, scores: bool, depth: int, shown: int) -> None:
         self._tell, self._scores, self._depth, self._shown = tell, scores, depth, shown
         self._line: _Line | None = None  # of the rewrite that is coming
-        self._told = 0  # rewrites that have been told
         self._found = 0
+
+    def question(self, question: str) -> None:
+        """The message was taken for this question."""
+        self._say(f"understood as: {question}")
 
     def news(self, news: Mapping[str, Any]) -> None:
         """What happens inside a step. The draft of the answer is not told: nothing of it is checked yet."""
@@ -88,18 +94,18 @@ class Narrator:
         """A step has ended, and left this in the state."""
         lines: list[str] = []
         if name == "rewrite":
-            lines = self._searched_with(update["rewrites"])
+            lines = self._searched_with(update["trace"][-1])
         elif name == "retrieve":
-            found = len(update["hits"])
-            will_score = self._scores and found
-            lines = [f"scoring {min(found, self._depth)} passages" if will_score else f"found {found} passages"]
+            lines = [self._retrieved(update["hits"])]
         elif name == "rerank":
             self._found = len(update["hits"])
         elif name == "grade":
             lines = [self._graded(update)]
-        lines += [f"note: {warning}" for warning in update.get("warnings") or ()]
-        for line in lines:
-            self._tell(f"{inert(harmless(' '.join(line.split()), ''))}\n")
+        for line in [*lines, *(f"note: {warning}" for warning in update.get("warnings") or ())]:
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        self._tell(f"{_plain(line)}\n")
 
     def _rewrite(self, piece: str | None) -> None:
         if piece is None:
@@ -111,25 +117,33 @@ class Narrator:
         if said := self._line.feed(piece):
             self._tell(said)
 
-    def _end_line(self) -> bool:
-        """End the line of the rewrite that came piece by piece; whether there was one."""
+    def _end_line(self) -> str:
+        """End the line of the rewrite that came piece by piece, and what it says; "" where there is none."""
         if self._line is None:
-            return False
+            return ""
         self._tell(f"{self._line.rest()}\n")
-        self._line = None
-        return True
+        said, self._line = self._line.said, None
+        return said
 
-    def _searched_with(self, rewrites: Sequence[str]) -> list[str]:
-        """Lines for the rewrites that were not told yet; `rewrites` are those of all rounds."""
-        new = list(rewrites[self._told :])
-        self._told = len(rewrites)
-        if self._end_line():  # the first of them came piece by piece
-            new = new[1:]
-        return [f"{_WITH}{text}" for text in new] if rewrites else ["searching with the question"]
+    def _searched_with(self, line: Mapping[str, Any]) -> list[str]:
+        """Lines for what this round searches with, but for the rewrite that was told piece by piece."""
+        told = self._end_line()
+        rewrites, missing = line.get("rewrites") or (), line.get("missing") or ()
+        if rewrites:
+            return [f"{_WITH}{text}" for text in rewrites if _beginning(_plain(text)) != _beginning(told)]
+        if "rewrites" in line and missing:
+            return []  # no rewrite could be had, and a note says so
+        return ["searching with what is missing" if missing else "searching with the question"]
+
+    def _retrieved(self, hits: Sequence[Mapping[str, Any]]) -> str:
+        if not self._scores or not hits:
+            return f"found {len(hits)} passages"
+        new = sum(hit.get("reranker_score") is None for hit in hits)  # what was scored before keeps its score
+        return f"scoring {min(new, self._depth)} passages" if new else "nothing was found that is new"
 
     def _graded(self, update: Mapping[str, Any]) -> str:
         if update.get("missing"):
-            return f"still missing: {'; '.join(update['missing'])}"
+            return f"searching again for: {'; '.join(update['missing'])}"
         if update.get("verdict") == "abstain":
             return "the passages are from other fields"
         return f"answering from {min(self._found, self._shown)} passages"
@@ -139,6 +153,7 @@ class _Line:
     """One line out of pieces, inert and without addresses. What may be the beginning of one waits for what follows it."""
 
     def __init__(self) -> None:
+        self.said = ""
         self._waiting, self._is_empty = "", True
         self._whole: list[str] = []
         self._words = HarmlessStream("", lambda words: self._whole.append(words or ""))
@@ -152,9 +167,23 @@ class _Line:
         ready = text.rstrip(" !<")
         self._waiting = text[len(ready) :]
         self._is_empty = self._is_empty and not ready
-        return inert(ready)
+        return self._told(ready)
 
     def rest(self) -> str:
         """What was waiting."""
         self._words.end()
-        return self.feed("") + inert(self._waiting.rstrip())
+        return self.feed("") + self._told(self._waiting.rstrip())
+
+    def _told(self, words: str) -> str:
+        self.said += inert(words)
+        return inert(words)
+
+
+def _beginning(line: str) -> list[str]:
+    """The first words: pieces and the whole may differ in a blank or two where markup was broken."""
+    return re.findall(r"\w+", line)[:8]
+
+
+def _plain(text: str) -> str:
+    """A text on one line, inert and without addresses."""
+    return inert(harmless(" ".join(text.split()), ""))

@@ -9,6 +9,7 @@ from typing import Final
 from reasonir_agent._version import __version__
 from reasonir_agent.errors import InputError, StoreError, boundary
 from reasonir_agent.evaluation.report.figures import halves
+from reasonir_agent.sentences import sentence_spans
 from reasonir_agent.tracing import sections
 from reasonir_agent.tracing.markup import Markup, style, tag
 from reasonir_agent.tracing.story import Traced
@@ -60,7 +61,7 @@ def write_trace(traced: Traced, file: Path) -> None:
 
 def _header(traced: Traced) -> Markup:
     topic = f"reasonir · {traced.asked}" if traced.asked else "reasonir"
-    title, rest = halves(traced.result.question.strip(), _TITLE)
+    title, rest = _title(traced.result.question.strip())
     return tag(
         "header",
         tag("p", topic, class_="topic"),
@@ -69,6 +70,14 @@ def _header(traced: Traced) -> Markup:
         tag("p", sections.summary(traced), class_="lead"),
         _warnings(traced.result.warnings),
     )
+
+
+def _title(question: str) -> tuple[str, str]:
+    """The first sentences, as many as have room in large type, and the rest; one too long for it is cut."""
+    ends = [end for _, end in sentence_spans(question) if _TITLE / 4 < end <= _TITLE]
+    if len(question) <= _TITLE or not ends:
+        return halves(question, _TITLE)
+    return question[: ends[-1]], question[ends[-1] :]
 
 
 def _warnings(lines: list[str]) -> Markup | None:

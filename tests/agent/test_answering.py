@@ -22,6 +22,8 @@ SHOWN = [
 ]  # fmt: skip
 WARM = "Outgoing warm blood heats the returning cold blood"
 COLD = "The feet of ducks stay cold."
+REPAY = "Borrowers repay with money that buys less."
+BOUND = "the bound of {} calls for one question is reached"
 
 Write = Callable[..., Any]
 
@@ -316,11 +318,53 @@ class TestWhenItCannotBeJudged:
         assert written.answer == f"{text} {NO_SOURCE}"
         assert [one.verified for one in written.citations] == ["supported"]
         assert said.asked == {"answer": 1, "support": 1}
+        assert written.warnings()[1:] == [f"the answer was not corrected ({BOUND.format(2)})"]
+
+    async def test_a_verdict_holds_for_the_repair_and_is_not_paid_for_again(self, write: Write, draft: Any) -> None:
+        """A model that repeats what was refused does not get another judge, nor gets away with it where none is left."""
+        again = draft("The feet of ducks are cold [1]. Borrowers pay with gold [2].", (1, COLD), (2, REPAY))
+        for bound in (3, 9):
+            written, said = await write(again, support=judging(True, False), bounds=Bounds(calls=bound))
+            assert said.asked == {"answer": 2, "support": 1}
+            assert written.answer == f"The feet of ducks are cold [1]. Borrowers pay with gold. {NO_SOURCE}"
+            assert [one.verified for one in written.citations] == ["supported", "unsupported"]
+
+    async def test_only_what_is_new_in_a_repair_is_judged(self, write: Write, draft: Any) -> None:
+        first = draft("The feet of ducks are cold [1]. Borrowers pay with gold [2].", (1, COLD), (2, REPAY))
+        second = draft("The feet of ducks are cold [1]. Borrowers repay with less [2].", (1, COLD), (2, REPAY))
+        judged: list[list[str]] = []
+
+        def judge(text: str) -> str:
+            judged.append([one["sentence"] for one in json.loads(text)])
+            return judging(*("gold" not in one for one in judged[-1]))(text)
+
+        written, _ = await write(first, second, support=judge)
+        assert judged == [["The feet of ducks are cold.", "Borrowers pay with gold."], ["Borrowers repay with less."]]
+        assert written.answer == "The feet of ducks are cold [1]. Borrowers repay with less [2]."
+        assert [one.verified for one in written.citations] == ["supported", "supported"]
+        assert written.warnings() == []
+
+    async def test_a_repair_that_nobody_judges_claims_no_more_than_its_words(self, write: Write, draft: Any) -> None:
+        first = draft("The feet of ducks are cold [1]. Borrowers pay with gold [2].", (1, COLD), (2, REPAY))
+        second = draft("The feet of ducks are cold [1]. Borrowers repay with less [2].", (1, COLD), (2, REPAY))
+        written, said = await write(first, second, support=judging(True, False), bounds=Bounds(calls=3))
+        assert said.asked == {"answer": 2, "support": 1}
+        assert written.answer.endswith("Borrowers repay with less [2].")
+        assert [one.verified for one in written.citations] == ["supported", "quote"]
+        assert written.warnings() == [f"whether the quotes support their sentences was not judged ({BOUND.format(3)})"]
+
+    async def test_what_was_judged_is_not_given_up_for_what_cannot_be(self, write: Write, draft: Any) -> None:
+        first = draft("The feet of ducks are cold [1]. The moon is made of cheese.", (1, COLD))
+        second = draft("Ducks have cold feet [1]. Borrowers repay with less [2].", (1, COLD), (2, REPAY))
+        written, _ = await write(first, second, bounds=Bounds(calls=3))
+        assert written.answer == f"The feet of ducks are cold [1]. The moon is made of cheese. {NO_SOURCE}"
+        assert [one.verified for one in written.citations] == ["supported"]
+        assert written.warnings()[1:] == [f"the answer was not corrected ({BOUND.format(3)})"]
 
     async def test_pairs_that_the_judge_leaves_out_are_told(self, write: Write, draft: Any) -> None:
         text = "The feet of ducks are cold [1]. Warm blood heats cold blood [1]."
         written, _ = await write(draft(text, (1, COLD)), support=judging(True))
-        assert [one.verified for one in written.citations] == ["supported"]
+        assert [one.verified for one in written.citations] == ["quote"], "its number stands behind both sentences"
         assert written.warnings() == [
             "whether the quotes support their sentences was not judged (the judge left out 1 of 2)"
         ]

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from reasonir_agent.agent.conversation import Conversation, total, understand
+from reasonir_agent.agent.conversation import Conversation, total
+from reasonir_agent.agent.follow_up import understand
 from reasonir_agent.agent.sessions import Session
 from reasonir_agent.bridge import run_sync
 from reasonir_agent.config import AgentSettings
@@ -223,10 +224,12 @@ def test_the_bounds_of_a_turn_hold_for_understanding_it_too(
         assert second.answer.usage.llm_calls == len(server.requests) - 10 <= 10
         assert len(script.followed) == 1
 
-    # an answer that has to be repaired takes all that it may
-    script = Script(
-        model(answer=quoting("Borrowers repay", answer="So it is [1]. Lenders lose what they had hoped to gain."))
-    )
+    # an answer that has to be repaired, by one that has to be judged again, takes all that it may
+    tries = [
+        quoting("Borrowers repay", answer=f"{said} [1]. Lenders lose what they had hoped to gain.")
+        for said in ("So it is", "So it was with them")
+    ]
+    script = Script(model(answer=tries * 2))
     with ScriptedChatServer(script) as server:
         holding(file, corpus, talk, chat=open_chat(server), settings=AgentSettings(max_calls=10))
 

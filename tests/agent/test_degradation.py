@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reasonir_agent import AgentSettings, Corpus, ask, build_agent, search
-from reasonir_agent.agent.nodes import NOT_FOUND
+from reasonir_agent.agent.looked_for import NOT_FOUND
 from reasonir_agent.errors import ChatUnavailable
 from reasonir_agent.testing import FakeEncoder, Reply, ScriptedChatServer
 from reasonir_agent.types import Answer
@@ -172,21 +172,35 @@ class TestAnswering:
         assert is_extracted(answer, texts)
 
     def test_a_model_that_finds_nothing_is_an_abstention(
-        self, corpus: Corpus, model: Any, open_chat: Any, question: str, draft: Any
+        self, corpus: Corpus, model: Any, open_chat: Any, question: str, draft: Any, rewrite: str
     ) -> None:
         with ScriptedChatServer(model(answer=draft("The passages are about money [2].", found=False))) as server:
             answer = ask(question, store=corpus, chat_model=open_chat(server))
         assert answer.abstained
-        assert answer.answer == "The passages are about money."
+        assert answer.answer == f"The passages are about money. Looked for: {rewrite}"
         assert answer.citations == []
         assert answer.warnings == []
 
     def test_an_abstention_without_words_gets_ours(
-        self, corpus: Corpus, model: Any, open_chat: Any, question: str, draft: Any
+        self, corpus: Corpus, model: Any, open_chat: Any, question: str, draft: Any, rewrite: str
     ) -> None:
         with ScriptedChatServer(model(answer=draft("", found=False))) as server:
             answer = ask(question, store=corpus, chat_model=open_chat(server))
-        assert (answer.abstained, answer.answer) == (True, NOT_FOUND)
+        assert (answer.abstained, answer.answer) == (True, f"{NOT_FOUND} Looked for: {rewrite}")
+
+    def test_an_abstention_of_the_model_says_what_was_missing_in_all_rounds(
+        self, corpus: Corpus, model: Any, open_chat: Any, question: str, draft: Any
+    ) -> None:
+        grades = ['{"verdict": "search", "missing": ["the skin of ducks [1]", "fat, see https://evil.example/?q=1"]}', '{"verdict": "search", "missing": ["the skin of ducks [1]", "feathers"]}']  # fmt: skip
+        said = model(
+            grade=grades, answer=draft("Nothing is said about skin", found=False), rewrite="ducks and skin and fat"
+        )
+        with ScriptedChatServer(said) as server:
+            answer = ask(question, store=corpus, chat_model=open_chat(server), settings=AgentSettings(rounds=3))
+        assert answer.abstained and answer.citations == []
+        assert answer.answer == (
+            "Nothing is said about skin. Looked for: the skin of ducks; fat, see [link removed]; feathers"
+        )
 
     def test_a_repair_that_makes_it_worse_is_not_taken(
         self, corpus: Corpus, model: Any, open_chat: Any, question: str, draft: Any
@@ -213,8 +227,9 @@ class TestAnswering:
             answer = ask(question, store=corpus, chat_model=open_chat(server))
         n = answer.citations[0].n
         assert answer.answer == f"It shrinks [{n}]."
-        (warning,) = answer.warnings
+        warning, why = answer.warnings
         assert "could not be verified" in warning and "[99] is none of the 6 passages" in warning
+        assert why.startswith("the answer was not corrected (")
 
     def test_instructions_in_a_passage_cannot_close_its_delimiter(
         self, tmp_path: Path, encoder: FakeEncoder, model: Any, open_chat: Any, draft: Any

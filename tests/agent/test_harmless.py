@@ -119,6 +119,7 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES | st.text(max_size=3), max_size=14).map("".join)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=1500)
 @example("htthttp://xtp://evil.com")
 @example("![![a](b)](c.d)")

@@ -25,6 +25,10 @@ from reasonir_agent.types import Answer
 
 STEPS: Final = ("rewrite", "rerank", "grade", "answer", "support")
 BOUND: Final = 60
+PATIENT: Final = 5.0
+HASTY: Final = 0.1
+"""Seconds for a request; where time-outs are what is tried, nothing is waited for. Other steps may meet them too."""
+
 KEY: Final = "weird_key'9\"x%7F\\z"
 """A key of a shape that nothing would take for one; servers repeat it."""
 
@@ -55,7 +59,7 @@ BEHAVIOURS: Final[dict[str, str | Reply]] = {
     "500 repeats the key": Reply(f"{KEY} broke it\nTraceback (most recent call last):", status=500),
     "302": raw("", status=302, location="/elsewhere"),
     "204": raw("", status=204),
-    "time-outs": Reply("late", delay=0.6),
+    "time-outs": Reply("late", delay=0.4),
     "resets": Reply(drop=True),
     "resets in mid-stream": Reply("a text that breaks off in the middle of", drop=True),
     "HTML": raw("<html><body>\nPlease log in</body></html>", **{"content-type": "text/html"}),
@@ -132,17 +136,19 @@ class Scene:
         self.scripts: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
         self.server = ScriptedChatServer(lambda request: self.scripts[request["model"]](request))
         self.model = model
-        self._opened = open_chat_model(
-            "openai:one", base_url=self.server.base_url, api_key=KEY, timeout=0.4, max_retries=1, max_tokens=300
+        self._opened = {seconds: self._open(seconds) for seconds in (PATIENT, HASTY)}
+
+    def _open(self, seconds: float) -> ChatModel:
+        return open_chat_model(
+            "openai:one", base_url=self.server.base_url, api_key=KEY, timeout=seconds, max_retries=1, max_tokens=300
         )
 
-    def chat(self, name: str, said: Any) -> ChatModel:
+    def chat(self, name: str, said: Any, *, timeout: float = PATIENT) -> ChatModel:
         """A model whose steps say what they are told to."""
         self.scripts[name] = said
-        assert isinstance(self._opened.model, ChatOpenAI)
-        same = self._opened.model.model_copy(
-            update={"model_name": name}
-        )  # its connections; a client takes long to make
+        opened = self._opened[timeout]
+        assert isinstance(opened.model, ChatOpenAI)
+        same = opened.model.model_copy(update={"model_name": name})  # its connections; a client takes long to make
         return ChatModel(
             same,
             f"openai:{name}",
@@ -150,7 +156,7 @@ class Scene:
             max_retries=1,
             reply_tokens=300,
             tells_ends=True,
-            secrets=self._opened.secrets,
+            secrets=opened.secrets,
             pause=_no_pause,
         )
 
@@ -209,7 +215,8 @@ async def test_a_question_ends_truthfully(corpus: Corpus, scene: Scene, name: st
 
     async def one(steps: tuple[str, ...], *, streams: bool = False) -> None:
         key = f"{name} {'+'.join(steps)} {streams}".replace(":", "")
-        chat = scene.chat(key, scene.model(**dict.fromkeys(steps, said)))
+        script = scene.model(**dict.fromkeys(steps, said))
+        chat = scene.chat(key, script, timeout=HASTY if name == "time-outs" else PATIENT)
         asked = ask_async(
             QUESTION,
             store=corpus,

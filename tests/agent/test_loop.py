@@ -14,7 +14,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from reasonir_agent import AgentSettings, Corpus, ask, build_agent, search
 from reasonir_agent.agent.gathering import gather_hits
-from reasonir_agent.agent.nodes import NOT_FOUND
+from reasonir_agent.agent.looked_for import NOT_FOUND
 from reasonir_agent.testing import Reply, ScriptedChatServer
 from reasonir_agent.types import Hit, Passage
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from reasonir_agent import AgentSettings, Corpus, ask, build_agent, search
-from reasonir_agent.agent.nodes import NO_MODEL, NOT_FOUND
+from reasonir_agent.agent.looked_for import NOT_FOUND
+from reasonir_agent.agent.nodes import NO_MODEL
 from reasonir_agent.errors import EncoderMismatch, InputError, StoreError
 from reasonir_agent.testing import FakeEncoder
 from reasonir_agent.types import Usage

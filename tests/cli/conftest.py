@@ -12,6 +12,7 @@ import pytest
 
 from reasonir_agent.cli.main import main
 from reasonir_agent.encoder import files
+from reasonir_agent.llm import model
 from reasonir_agent.testing import write_corpus
 
 TEXTS = {
@@ -59,11 +60,15 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of the test's own, which it works in; nothing outside of the machine is asked for models."""
+    """An empty folder of the test's own, which it works in; nothing outside of the machine is asked for models.
+
+    A chat server that is not there is asked again at once.
+    """
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(model, "FIRST_WAIT", 0.01)
     for name in ("FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     return folder

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import StringIO
@@ -276,6 +276,11 @@ def frame(watch: Watch, *, width: int = 40, height: int = 12) -> list[str]:
     return ["".join(segment.text for segment in line).rstrip() for line in lines]
 
 
+def rewritten(text: str, *, earlier: Sequence[str] = ()) -> dict[str, Any]:
+    """What the step leaves: the texts of all rounds, and in the trace those of this one."""
+    return {"rewrites": [*earlier, text], "trace": [{"step": "rewrite", "rewrites": [text]}]}
+
+
 def tell(watch: Watch, kind: str, *pieces: str | None) -> None:
     for piece in pieces:
         watch.news({"kind": kind, "text": piece})
@@ -290,7 +295,7 @@ def test_no_frame_is_larger_than_the_terminal(size: tuple[int, int], text: str) 
     watch = Watch()
     tell(watch, "rewrite", text)
     stages = [frame(watch, width=width, height=height)]
-    watch.step("rewrite", {"rewrites": [text]})
+    watch.step("rewrite", rewritten(text))
     watch.news({"kind": "rerank", "done": 12, "of": 1300})
     stages.append(frame(watch, width=width, height=height))
     watch.step("grade", {"missing": [text, text]})
@@ -311,7 +316,7 @@ def test_the_end_of_a_long_text_is_seen_and_later_its_beginning() -> None:
     watch = Watch()
     tell(watch, "rewrite", *(f"word{number} " for number in range(500)))
     assert shown_words(watch).endswith("word498 word499")
-    watch.step("rewrite", {"rewrites": ["..."]})
+    watch.step("rewrite", rewritten("..."))
     assert shown_words(watch).startswith("word0 word1 word2")
     assert len(frame(watch)) == 2
 
@@ -326,16 +331,20 @@ def test_a_text_that_begins_anew_forgets_what_came() -> None:
 
 def test_a_model_that_does_not_stream_is_followed_by_its_steps() -> None:
     watch = Watch()
-    watch.step("rewrite", {"rewrites": ["the whole rewrite"]})
+    watch.step("rewrite", rewritten("the whole rewrite"))
     assert frame(watch)[0].split()[1] == "searching" and shown_words(watch) == "the whole rewrite"
     watch.step("retrieve", {"hits": []})
     assert "scoring passages" in frame(watch)[0]
     watch.step("rerank", {})
     assert "reading the best passages" in frame(watch)[0]
     watch.step("grade", {"missing": ["what \x1b[2J veins\ndo"]})
-    assert "searching for what is missing: what [2J veins do" in frame(watch, width=90)[0]
+    assert "searching again for: what [2J veins do" in frame(watch, width=90)[0]
     tell(watch, "rewrite", "veins")
-    assert "for what is" in frame(watch)[0] and shown_words(watch) == "veins"
+    assert "again for" in frame(watch)[0] and shown_words(watch) == "veins"
+    watch.step("rewrite", rewritten("veins"))
+    watch.step("grade", {"missing": ["why"]})
+    watch.step("rewrite", rewritten("the third round", earlier=["the whole rewrite", "veins"]))
+    assert shown_words(watch) == "the third round", "its own, and none of the rounds before"
     watch.step("grade", {"missing": []})
     assert "writing the answer" in frame(watch)[0]
 

@@ -228,6 +228,22 @@ def test_the_page_forbids_itself_to_load_or_run_anything(traced: Traced) -> None
     assert not re.search(r"url\(|@import|https?://", page)
 
 
+@pytest.mark.parametrize(
+    ("question", "title"),
+    [
+        ("Why?", "Why?"),
+        ("The crack grows every week, by about a centimetre. Why? " + "And what helps against it? " * 6, "The crack grows every week, by about a centimetre. Why? And what helps against it? And what helps against it? And what helps against it?"),
+        ("Hm. " + "word " * 60, "Hm. " + "word " * 30 + "word"),
+        ("裂缝每周增长一厘米，" * 5 + "为什么？" + "怎样才能让它停下来？" * 20, "裂缝每周增长一厘米，" * 5 + "为什么？" + "怎样才能让它停下来？" * 10),
+    ],
+)  # fmt: skip
+def test_a_long_question_is_cut_between_sentences(traced: Traced, question: str, title: str) -> None:
+    page = trace_page(replace(traced, result=replace(traced.result, question=question)))
+    assert f">{title}</h1>" in page
+    rest = question.strip().removeprefix(title).strip()
+    assert (f'class="question" dir="auto">{rest}</p>' in page) if rest else 'class="question"' not in page
+
+
 def test_a_text_joined_with_markup_is_escaped_again() -> None:
     assert str(tag("p", "<b>" + tag("i", "x"))) == "<p>&lt;b&gt;&lt;i&gt;x&lt;/i&gt;</p>"
     assert str(tag("p", [tag("i", "x"), None, ["<", ("&",)]])) == "<p><i>x</i>&lt;&amp;</p>"

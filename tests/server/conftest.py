@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -13,10 +14,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import uvicorn
+from openai import OpenAI
 
+from reasonir_agent import Corpus
 from reasonir_agent.errors import InputError
+from reasonir_agent.llm import open_chat_model
 from reasonir_agent.server import Limits, Services, create_app
-from reasonir_agent.testing import FakeEncoder
+from reasonir_agent.testing import FakeEncoder, ScriptedChatServer, write_corpus
+from tests.server.chatting import TEXTS, Script
 
 if TYPE_CHECKING:
     from reasonir_agent.types import FloatMatrix
@@ -80,6 +85,15 @@ def held() -> Iterator[HeldEncoder]:
     encoder.gate.set()
 
 
+class Prompt(uvicorn.Server):
+    """Ends when it is told to, not at the next tenth of a second: nearly every test has a server of its own."""
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        while not self.should_exit:  # noqa: ASYNC110 - it is set by another thread
+            await asyncio.sleep(0.005)
+
+
 @contextmanager
 def running(encoder: Any = None, *, token: str | None = None, **parts: Any) -> Iterator[Served]:
     """A server for as long as the block lasts."""
@@ -88,7 +102,7 @@ def running(encoder: Any = None, *, token: str | None = None, **parts: Any) -> I
     config = uvicorn.Config(
         create_app(services, token=token), log_level="error", access_log=False, timeout_graceful_shutdown=1
     )
-    server = uvicorn.Server(config)
+    server = Prompt(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     until(lambda: server.started)
@@ -123,3 +137,50 @@ def until(condition: Callable[[], object], seconds: float = 20) -> None:
 def few() -> Limits:
     """Limits that a test can reach."""
     return Limits(body_bytes=2000, texts=3, characters=100, active=2, waiting=1, seconds=20, batch_texts=4)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
+    """Four documents to chat about; shared by the tests, which only read it."""
+    folder = tmp_path_factory.mktemp("chat")
+    write_corpus(folder / "texts", TEXTS)
+    with Corpus(folder / "store", FakeEncoder(), create=True) as made:
+        assert made.index([folder / "texts"]).passages == len(TEXTS)
+        yield made
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[str], OpenAI]]:
+    """The `openai` client of a server."""
+    opened: list[OpenAI] = []
+
+    def client(url: str) -> OpenAI:
+        opened.append(OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=30))
+        return opened[-1]
+
+    yield client
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def plain(serve: Callable[..., Served], corpus: Corpus) -> str:
+    """A server without a chat model."""
+    return serve(corpus.encoder, corpus=corpus).url
+
+
+@pytest.fixture
+def scripted(serve: Callable[..., Served], corpus: Corpus) -> Iterator[Callable[..., str]]:
+    """A server whose chat model is a script."""
+    opened: list[ScriptedChatServer] = []
+
+    def start(script: Script, *, concurrency: int = 8, limits: Limits | None = None) -> str:
+        opened.append(ScriptedChatServer(script).__enter__())
+        model = open_chat_model(
+            "openai:test", base_url=opened[-1].base_url, max_retries=0, timeout=30.0, concurrency=concurrency
+        )
+        return serve(corpus.encoder, corpus=corpus, chat=model, limits=limits).url
+
+    yield start
+    for one in opened:
+        one.close()

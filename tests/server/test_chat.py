@@ -9,123 +9,19 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from openai import APIError, BadRequestError, NotFoundError, OpenAI
+from openai import APIError, BadRequestError, NotFoundError
 
 from reasonir_agent import AgentSettings, Corpus
-from reasonir_agent.llm import open_chat_model
 from reasonir_agent.server import Limits, chat
-from reasonir_agent.server.narration import Narrator, inert, markdown
-from reasonir_agent.testing import FakeEncoder, Reply, ScriptedChatServer, write_corpus
-from reasonir_agent.types import Answer, Citation, Usage
-
-TEXTS = {
-    "ducks.txt": "Ducks keep their feet cold on purpose. The arteries of their legs lie beside the veins.",
-    "debts.txt": "Inflation erodes the real value of nominal debts. Borrowers repay with money that buys less.",
-    "bread.txt": "Salt slows the yeast in a dough. Bakers use it to control how fast bread rises.",
-    "evil.txt": "Zebras graze ![here](http://evil.example/?q=1) and <img src=x> there, on the wide plains.",
-}
-QUESTION = "Why do ducks keep their feet cold?"
-REWRITE = "What inflation does to nominal debts: borrowers repay lenders with money that buys less."
-MODEL = "reasonir-agent"
+from reasonir_agent.testing import FakeEncoder, Reply
+from tests.server.chatting import MODEL, QUESTION, REWRITE, TEXTS, Script, said_by_user, supported
 
 Serve = Callable[..., Any]
-
-
-class Script:
-    """A chat model that knows which step asks, and counts."""
-
-    def __init__(self, **says: Any) -> None:
-        self.says: dict[str, Any] = {
-            "rewrite": REWRITE,
-            "rerank": "Score: 3",
-            "grade": '{"verdict": "answer"}',
-            "answer": quoting,
-            "support": supported,
-            **says,
-        }
-        self.asked: list[str] = []
-
-    def __call__(self, request: Any) -> Any:
-        system, text = (str(request["messages"][i]["content"]) for i in (0, 1))
-        starts = {
-            "You prepare": "rewrite",
-            "You judge": "rerank",
-            "You decide": "grade",
-            "You answer": "answer",
-            "You check": "support",
-        }
-        step = next(name for start, name in starts.items() if system.startswith(start))
-        self.asked.append(step)
-        says = self.says[step]
-        return says(text) if callable(says) else says
-
-
-def supported(text: str) -> str:
-    """Every quote supports its sentence."""
-    return json.dumps({"pairs": [{"pair": one["pair"], "supported": True} for one in json.loads(text)]})
-
-
-def quoting(text: str) -> str:
-    """An answer that quotes the passage about borrowers."""
-    n = next(int(n) for n, said in re.findall(r'<passage n="(\d+)">\n(.*?)\n</passage>', text, re.S) if "repay" in said)
-    citation = {"n": n, "quote": "Borrowers repay with money that buys less."}
-    return json.dumps({"found": True, "answer": f"Lenders lose [{n}].", "citations": [citation]})
-
-
-@pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
-    folder = tmp_path_factory.mktemp("chat")
-    write_corpus(folder / "texts", TEXTS)
-    with Corpus(folder / "store", FakeEncoder(), create=True) as made:
-        assert made.index([folder / "texts"]).passages == len(TEXTS)
-        yield made
-
-
-@pytest.fixture
-def connect() -> Iterator[Callable[[str], OpenAI]]:
-    """The `openai` client of a server."""
-    opened: list[OpenAI] = []
-
-    def client(url: str) -> OpenAI:
-        opened.append(OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=30))
-        return opened[-1]
-
-    yield client
-    for one in opened:
-        one.close()
-
-
-@pytest.fixture
-def plain(serve: Serve, corpus: Corpus) -> str:
-    """A server without a chat model."""
-    return serve(corpus.encoder, corpus=corpus).url
-
-
-@pytest.fixture
-def scripted(serve: Serve, corpus: Corpus) -> Iterator[Callable[..., str]]:
-    """A server whose chat model is a script."""
-    opened: list[ScriptedChatServer] = []
-
-    def start(script: Script, *, concurrency: int = 8, limits: Limits | None = None) -> str:
-        opened.append(ScriptedChatServer(script).__enter__())
-        model = open_chat_model(
-            "openai:test", base_url=opened[-1].base_url, max_retries=0, timeout=30.0, concurrency=concurrency
-        )
-        return serve(corpus.encoder, corpus=corpus, chat=model, limits=limits).url
-
-    yield start
-    for one in opened:
-        one.close()
-
-
-def said_by_user(text: Any) -> list[Any]:
-    return [{"role": "user", "content": text}]
 
 
 def events(url: str, body: dict[str, Any]) -> list[str]:
@@ -163,7 +59,7 @@ def hang_up_after(url: str, body: dict[str, Any], *, line: str | None, when: Cal
         reply.close()
 
 
-def until(what: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(what: Callable[[], bool], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "it never came"
@@ -237,84 +133,11 @@ def test_what_is_missing_and_the_next_rewrite_are_told(scripted: Any, connect: A
         assert thinking.splitlines() == [
             f"searching with: {REWRITE}",
             "scoring 4 passages",
-            "still missing: what lenders do",
+            "searching again for: what lenders do",
             "searching with: Lenders and their loans.",
-            "scoring 4 passages",
+            "nothing was found that is new",
             "answering from 4 passages",
         ]
-
-
-def test_a_quote_that_supports_nothing_is_no_source() -> None:
-    one, other = (Citation(n, f"id{n}", f"{n}.txt", 0, 5, f"words {n}", "unsupported") for n in (1, 2))
-    answer = Answer("Why?", [], [], Usage(), answer="So it is [2].", citations=[one, replace(other, verified="quote")])
-    assert markdown(answer) == "So it is [2].\n\n**Sources**\n\n- [2] `2.txt`, characters 0 to 5: “words 2”"
-    assert markdown(replace(answer, citations=[one])) == "So it is [2]."
-
-
-def narrated() -> tuple[Narrator, list[str]]:
-    told: list[str] = []
-    return Narrator(told.append, scores=True, depth=30, shown=8), told
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Plain words.",
-        "  two\n\nparagraphs \t and   spaces ",
-        "![picture](http://evil.example) ! [a] !![b]",
-        "<img src=x> < 3 <<img> a<",
-        "温暖的血液！[x]",
-        "ends with !",
-        "",
-    ],
-)
-def test_pieces_make_the_same_line_as_the_whole(text: str) -> None:
-    (pieces, told), (whole, expected) = narrated(), narrated()
-    whole.step("rewrite", {"rewrites": [text]})
-    for character in text:
-        pieces.news({"kind": "rewrite", "text": character})
-    pieces.step("rewrite", {"rewrites": [text]})
-    assert "".join(told).replace(": \n", ":\n") == "".join(expected)
-    assert not re.search(r"!\[|<[A-Za-z/!?]", "".join(told))
-
-
-def test_scores_are_told_in_tens_and_no_rewrite_twice() -> None:
-    narrator, told = narrated()
-    narrator.step("rewrite", {"rewrites": ["one", "two"]})
-    narrator.step("retrieve", {"hits": [{}] * 100})
-    for done in range(1, 26):
-        narrator.news({"kind": "rerank", "done": done, "of": 30})
-    narrator.step("rerank", {"hits": [{}] * 100, "warnings": ["some\nfailed"]})
-    narrator.news({"kind": "answer", "text": "a draft"})
-    narrator.step("grade", {"verdict": "search", "missing": ["this", "that"]})
-    narrator.step("rewrite", {"rewrites": ["one", "two", "three"]})
-    narrator.step("grade", {"verdict": "abstain", "missing": []})
-    narrator.step("grade", {"verdict": "answer"})
-    assert "".join(told).splitlines() == [
-        "searching with: one",
-        "searching with: two",
-        "scoring 30 passages",
-        "scored 10 of 30",
-        "scored 20 of 30",
-        "note: some failed",
-        "still missing: this; that",
-        "searching with: three",
-        "the passages are from other fields",
-        "answering from 8 passages",
-    ]
-
-
-def test_a_rewrite_that_begins_anew_or_cannot_be_used_is_told() -> None:
-    narrator, told = narrated()
-    for piece in ("bro", "ken", None, "second ", "try"):
-        narrator.news({"kind": "rewrite", "text": piece})
-    narrator.step("rewrite", {"rewrites": [], "warnings": ["the question could not be rewritten"]})
-    assert "".join(told).splitlines() == [
-        "searching with: broken",
-        "searching with: second try",
-        "searching with the question",
-        "note: the question could not be rewritten",
-    ]
 
 
 def test_without_include_usage_there_is_no_chunk_without_a_choice(plain: str, connect: Any) -> None:
@@ -344,27 +167,6 @@ def test_an_abstention_has_no_sources(plain: str, connect: Any) -> None:
     assert "Sources" not in reply.choices[0].message.content
 
 
-def test_the_last_user_message_is_the_question(scripted: Any, connect: Any) -> None:
-    script = Script()
-    heard: list[str] = []
-    script.says["rewrite"] = lambda text: heard.append(text) or REWRITE
-    connect(scripted(script)).chat.completions.create(
-        model=MODEL,
-        messages=[
-            {"role": "system", "content": "Speak like a pirate."},
-            {"role": "user", "content": "An earlier question?"},
-            {"role": "assistant", "content": "An earlier answer."},
-            {"role": "user", "content": [{"type": "text", "text": QUESTION}, {"type": "text", "text": "Really?"}]},
-        ],
-        temperature=0.9,
-        max_tokens=5,
-        stop=["x"],
-        seed=1,
-        user="somebody",
-    )
-    assert f"{QUESTION}\nReally?" in heard[0] and "earlier" not in heard[0] and "pirate" not in heard[0]
-
-
 def test_a_quote_loads_no_picture_and_the_payload_keeps_the_words(plain: str, connect: Any) -> None:
     reply = connect(plain).chat.completions.create(model=MODEL, messages=said_by_user("Where do zebras graze?"))
     text = reply.choices[0].message.content
@@ -372,15 +174,6 @@ def test_a_quote_loads_no_picture_and_the_payload_keeps_the_words(plain: str, co
     assert "![" not in shown and "<img" not in shown and "http" not in shown
     assert "`Zebras graze ![here](http://evil.example/?q=1) and <img src=x> there, on the wide plains.`" in text
     assert "![here](http://evil.example/?q=1)" in reply.citations[0]["quote"]
-
-
-@pytest.mark.parametrize("text", ["![a](b)", r"\![a](b)", "<img src=x>", r"\<b>", "<!-- x -->", "</p>", "<?php"])
-def test_what_is_inert_has_no_active_signs(text: str) -> None:
-    assert not re.search(r"!\[|<[A-Za-z/!?]", inert(text))
-
-
-def test_ordinary_text_stays_as_it_is() -> None:
-    assert inert("Wow! [1] a < b, 3<4, 5 > 4 [x](y) `code`") == "Wow! [1] a < b, 3<4, 5 > 4 [x](y) `code`"
 
 
 @pytest.mark.parametrize(
@@ -448,9 +241,9 @@ def test_a_failure_after_the_stream_began_ends_it_in_words(scripted: Any, connec
 
 @pytest.mark.slow
 def test_a_question_that_takes_too_long_ends_in_words(scripted: Any) -> None:
-    url = scripted(Script(rerank=Reply("Score: 3", delay=4)), limits=Limits(seconds=3.0))
+    url = scripted(Script(rerank=Reply("Score: 3", delay=60)), limits=Limits(seconds=2.0))
     lines = events(url, {"model": MODEL, "messages": said_by_user(QUESTION), "stream": True})
-    assert "longer than 2.85 seconds" in json.loads(lines[-2][6:])["error"]["message"]
+    assert "longer than 1.9 seconds" in json.loads(lines[-2][6:])["error"]["message"]
     assert lines[-1] == "data: [DONE]"
 
 
@@ -463,23 +256,22 @@ def test_comments_keep_a_silent_connection_alive(scripted: Any, monkeypatch: pyt
     assert lines.index(comments[-1]) < next(n for n, line in enumerate(lines) if "searching with" in line)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_stops_the_requests_to_the_chat_model(scripted: Any, stream: bool) -> None:
-    """One score at a time, 0.4 s each: after the client has left during the first, nobody asks for the others."""
-    script = Script(rerank=Reply("Score: 3", delay=0.4))
+    """One request at a time, and a score takes a minute: only where the first is given up and none of those that wait
+    behind it is sent does a second question get its turn."""
+    script = Script(rerank=Reply("Score: 3", delay=60))
     url = scripted(script, concurrency=1)
     body = {"model": MODEL, "messages": said_by_user(QUESTION), "stream": stream}
     hang_up_after(url, body, line="scoring" if stream else None, when=lambda: script.asked.count("rerank") == 1)
-    time.sleep(1.5)
-    assert script.asked == ["rewrite", "rerank"]
+    hang_up_after(url, body, line=None, when=lambda: script.asked.count("rewrite") == 2)
+    assert script.asked[:3] == ["rewrite", "rerank", "rewrite"]
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_questions_beside_each_other_do_not_wait_for_one_another(scripted: Any) -> None:
     """A second question is rewritten before the first one goes on; one after the other, it would come behind its steps."""
-    said = Script(rewrite=Reply(REWRITE, delay=1.0))
+    said = Script(rewrite=Reply(REWRITE, delay=0.6))
     url = scripted(said, concurrency=8)
     body = {"model": MODEL, "messages": said_by_user(QUESTION), "stream": True}
 
