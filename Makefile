@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Everything happens in .venv/ inside this checkout.
+# `make demo`, `make train-demo` and `make test`. Everything happens in .venv/ inside this checkout.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,11 +6,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 DEMO_STORE := .reasonir/demo
 QUESTION := The steel cover of our vibrating gravel sieve has a crack that grows by a centimetre every week. The old mechanic drilled a hole exactly at the end of the crack and said that this will stop it. How can making a hole in a damaged sheet make it stronger?
 
-.PHONY: demo test fast check torture langgraph-dev-check install clean
+.PHONY: demo train-demo test fast check torture langgraph-dev-check install clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/reasonir index examples/corpus --store $(DEMO_STORE)
 	@$(BIN)/reasonir ask "$(QUESTION)" --store $(DEMO_STORE)
+
+train-demo: $(VENV)/.train
+	@rm -rf .reasonir/train-demo
+	@$(BIN)/python examples/12_train.py --out .reasonir/train-demo
 
 test: $(VENV)/.all
 	$(BIN)/python -m pytest --cov=reasonir_agent --cov-report=term --cov-fail-under=90
@@ -42,6 +46,11 @@ $(VENV)/bin/python:
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV) (2 GB with a CPU build of torch, 5.6 GB with the CUDA build that Linux gets by default) ..."
 	$(PIP) -e '.[local,agent]'
+	@touch $@
+
+$(VENV)/.train: pyproject.toml constraints.txt trainer/pyproject.toml | $(VENV)/bin/python
+	@echo "installing into $(VENV) (2 to 2.5 GB with a CPU build of torch, about 6 GB with the CUDA build that Linux gets by default) ..."
+	$(PIP) -e '.[local]' -e ./trainer
 	@touch $@
 
 $(VENV)/.all: pyproject.toml constraints.txt trainer/pyproject.toml $(wildcard integrations/*/pyproject.toml) | $(VENV)/bin/python

@@ -12,9 +12,9 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
-def run(name: str) -> str:
+def run(name: str, *options: str) -> str:
     """What an example prints; a warning in it is an error."""
-    command = [sys.executable, "-W", "error", str(EXAMPLES / name)]
+    command = [sys.executable, "-W", "error", str(EXAMPLES / name), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -120,3 +120,16 @@ def test_training_data_are_made_looked_at_exported_and_opened() -> None:
     holds(printed, "$ reasonir-trainer export", "train.jsonl", "held out in", "$ reasonir evaluate retrieval", "bm25")
     holds(printed, "datasets: ", "rows with id, kind, query, positive", "rows with anchor, positive, negative")
     holds(printed, "all-MiniLM-L6-v2 before training", "cosine_accuracy")
+
+
+@pytest.mark.slow
+def test_an_encoder_is_made_from_a_folder_measured_and_asked(tmp_path: Path) -> None:
+    out = tmp_path / "made"
+    printed = run("12_train.py", "--seeds", "8", "--steps", "2", "--batch", "4", "--out", str(out))
+    holds(printed, "scripted model: this proves the road, not the method", "$ reasonir-trainer synthesize", "rows in")
+    holds(printed, "rows held out in", "$ reasonir-trainer train", "encoder: ", "$ reasonir evaluate retrieval")
+    holds(printed, "--system minilm", "nDCG@10", "$ reasonir evaluate retrieval", f"--system {out}", "nDCG@10")
+    holds(printed, "on top of sentence-transformers/all-MiniLM-L6-v2", "the same vector within", "$ reasonir index")
+    holds(printed, f"--encoder {out}/trained/model", "$ reasonir ask", "[1] ", "nothing about the method")
+    difference = float(re.findall(r"same vector within (\S+)", printed)[0])
+    assert difference <= 1e-5

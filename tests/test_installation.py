@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,26 @@ def test_the_base_install_is_small_and_has_neither_torch_nor_the_agents_packages
     )
     assert refused.returncode == 2
     assert "pip install 'reasonir-agent[agent]'" in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_shipped_adapter_travels_with_the_package(tmp_path: Path) -> None:
+    """Weights beside the code are easily left out of a distribution; then the default would be another one."""
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "reasonir_agent", copy / "reasonir_agent", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore"):
+        shutil.copyfile(ROOT / name, copy / name)
+    adapter = Path("reasonir_agent", "encoder", "adapters", "some-adapter")
+    (copy / adapter).mkdir(parents=True)
+    names = {"adapter_config.json", "adapter_model.safetensors", "README.md"}
+    for name in names:
+        (copy / adapter / name).write_text(name)
+    wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path / "dist")]
+    run([*wheel, "-c", str(ROOT / "constraints.txt"), str(copy)])
+    (made,) = (tmp_path / "dist").iterdir()
+    held = zipfile.ZipFile(made).namelist()
+    assert {f"{adapter.as_posix()}/{name}" for name in names} <= set(held)
 
 
 def run(command: list[str]) -> str:

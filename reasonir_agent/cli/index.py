@@ -44,6 +44,7 @@ def index(
     try:
         with screen.python_warnings(), choices.open_corpus(create=True) as corpus, screen.progress() as progress:
             report = corpus.index(list(paths), progress=progress, options=options)
+            used = corpus.encoder.name
     except KeyboardInterrupt:
         screen.note("what was encoded is safe; the same command goes on from here")
         raise
@@ -51,6 +52,20 @@ def index(
         screen.print_json(report.as_json())
     else:
         screen.print_index(report, choices.store)
+        if choices.encoder_option is None and choices.encoder_fallback is None:
+            _tell_of_a_newer_default(used)
+
+
+def _tell_of_a_newer_default(used: str) -> None:
+    """A store goes on with its encoder when another one becomes the local default, and says so."""
+    from reasonir_agent.encoder.known import default_encoder, known_encoder
+
+    row, default = known_encoder(used), default_encoder()
+    if row is not None and row.is_local and used != default:
+        screen.note(
+            f"the store keeps the encoder that it was made with, {used}; new ones are made with {default} "
+            f"(reasonir reembed --encoder {default} changes this one)"
+        )
 
 
 def _check_paths(paths: list[str], options: IndexOptions) -> None:

@@ -18,7 +18,7 @@ EncoderOption = Annotated[
     str | None,
     typer.Option(
         "--encoder",
-        help="Folder, known name, hub name, or a server as http://HOST/v1#MODEL (default: the store's, or minilm).",
+        help="Folder, known name, hub name, or a server as http://HOST/v1#MODEL (default: the store's, or the local one).",
     ),
 ]
 LlmOption = Annotated[

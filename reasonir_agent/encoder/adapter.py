@@ -28,6 +28,9 @@ _OUTER: Final = "base_model.model."
 _PREFIXES: Final = ("", "model.", "bert.")
 """What an adapter's or a checkpoint's names may have before the network's own."""
 
+_UNUSED: Final = ("pooler.", "lm_head.", "score.", "cls.")
+"""Layers that no vector goes through: a base without them loses nothing of an adapter that changes them."""
+
 _REFUSED: Final = (
     *("use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "alpha_pattern", "target_parameters"),
     *("trainable_token_indices", "layer_replication", "use_qalora", "use_bdlora"),
@@ -64,6 +67,8 @@ class Adapter:
         own = {_plain(name): name for name in shapes}
         for name, (left, right) in self.factors.items():
             found = own.get(_plain(name))
+            if found is None and _plain(name).startswith(_UNUSED):
+                continue
             if found is None:
                 raise CheckpointError(
                     f"the adapter in {self.folder} changes the weight {name!r}, which the base has not; it was trained on "
@@ -81,6 +86,15 @@ class Adapter:
 def is_adapter(folder: Path) -> bool:
     """Whether a folder holds an adapter rather than a whole checkpoint."""
     return (folder / CONFIG).is_file() and not (folder / "config.json").is_file()
+
+
+def base_of(folder: Path) -> str:
+    """Name of the base that an adapter says it was trained on, "" if it says none.
+
+    Raises:
+        CheckpointError: its configuration cannot be read, or is of no plain LoRA.
+    """
+    return str(_settings(folder).get("base_model_name_or_path") or "")
 
 
 def read_adapter(folder: Path) -> Adapter:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from reasonir_agent.encoder import adapter as adapters
 from reasonir_agent.encoder.known import KnownEncoder, known_encoder
 from reasonir_agent.encoder.template import DEFAULT_INSTRUCTION, EMBED_MARKER, REASONIR_QUERY
 from reasonir_agent.errors import CheckpointError, boundary
@@ -24,6 +25,7 @@ _POOLING: Final = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_lasttoken": "last",
 }
+_PROMPTS: Final = "config_sentence_transformers.json"
 _NO_WINDOW: Final = 1 << 31
 """transformers writes 1e30 for a tokenizer without a limit."""
 
@@ -46,6 +48,7 @@ class Checkpoint:
         document_prefix: prefix of a document.
         window: tokens that are read.
         weights: the safetensors files, sorted.
+        adapter: folder of what is added to the weights; None for the weights alone.
     """
 
     folder: Path
@@ -59,6 +62,13 @@ class Checkpoint:
     document_prefix: str
     window: int
     weights: tuple[Path, ...]
+    adapter: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that shapes a vector and is not read into this object: weights, tokenizer, adapter."""
+        own = [*self.weights, self.folder / "tokenizer.json"]
+        return own if self.adapter is None else [*own, self.adapter / adapters.CONFIG, self.adapter / adapters.WEIGHTS]
 
     @property
     def dim(self) -> int:
@@ -71,16 +81,22 @@ class Checkpoint:
         return width
 
 
-def read_checkpoint(folder: Path, known: KnownEncoder | None = None) -> Checkpoint:
+def read_checkpoint(folder: Path, known: KnownEncoder | None = None, adapter: Path | None = None) -> Checkpoint:
     """Read a model folder.
 
     Args:
         folder: holds config.json, tokenizer.json and *.safetensors.
         known: its row in the table; None means that the files alone decide.
+        adapter: folder of an adapter of it, whose own window, prompts and pooling go before the base's.
 
     Raises:
         CheckpointError: something is missing, unsafe or not understood; the sentence says what.
     """
+    base = _read_base(folder, known)
+    return base if adapter is None else _with_adapter(base, adapter)
+
+
+def _read_base(folder: Path, known: KnownEncoder | None) -> Checkpoint:
     config = _json(folder / "config.json")
     code = json.dumps(config.pop("auto_map", None) or "") + json.dumps(config.get("architectures") or "")
     known = known or _recognised(code.lower())
@@ -90,7 +106,7 @@ def read_checkpoint(folder: Path, known: KnownEncoder | None = None) -> Checkpoi
     architecture = known.architecture if known else str(config.get("model_type") or "")
     if not architecture:
         raise CheckpointError(f"{folder}/config.json names no model_type")
-    longest = int(config.get("max_position_embeddings") or config.get("n_positions") or 0)
+    longest = _positions(config, architecture)
     if known is not None:
         return Checkpoint(
             folder=folder,
@@ -114,13 +130,24 @@ def count_parameters(weights: Sequence[Path]) -> int:
     Raises:
         CheckpointError: a header cannot be read.
     """
-    total = 0
+    return sum(math.prod(one["shape"]) for name, one in _headers(weights) if "embed" not in name)
+
+
+def stored_numbers(weights: Sequence[Path]) -> set[str]:
+    """The kinds of number in safetensors files ("F32", "BF16"); reads the headers only.
+
+    Raises:
+        CheckpointError: a header cannot be read.
+    """
+    return {str(one["dtype"]) for _, one in _headers(weights)}
+
+
+def _headers(weights: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and description of every tensor."""
     for file in weights:
         with boundary(CheckpointError, f"reading {file}"), file.open("rb") as stream:
             header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        shapes = {name: one["shape"] for name, one in header.items() if name != "__metadata__"}
-        total += sum(math.prod(shape) for name, shape in shapes.items() if "embed" not in name)
-    return total
+        yield from ((name, one) for name, one in header.items() if name != "__metadata__")
 
 
 def _recognised(code: str) -> KnownEncoder | None:
@@ -137,14 +164,9 @@ def _from_own_files(
 ) -> Checkpoint:
     """Follow the sentence-transformers files of a folder; without them, mean pooling and no prompts."""
     pooling, pool_prefix = _pooling(folder)
-    settings = _json(folder / "config_sentence_transformers.json", optional=True)
-    prompts = settings.get("prompts") or {}
     decoder = architecture in _DECODERS
     limits = [longest, _own_window(folder)]
-    if architecture in ("roberta", "xlm-roberta", "camembert"):
-        limits[0] = max(0, longest - 2)  # their positions start at the padding index + 1
-    query = str(prompts.get("query") or "")
-    trained_here = query.startswith("<|user|>\n") and query.endswith(EMBED_MARKER)
+    query_template, instruction, document_prefix = _prompts(folder)
     return Checkpoint(
         folder=folder,
         config=config,
@@ -152,12 +174,46 @@ def _from_own_files(
         bidirectional=not decoder or config.get("is_causal") is False,
         pooling=pooling,
         pool_prefix=pool_prefix,
-        query_template=REASONIR_QUERY if trained_here else query,
-        instruction=_instruction_of(query) if trained_here else "",
-        document_prefix=str(prompts.get("document") or prompts.get("passage") or ""),
+        query_template=query_template,
+        instruction=instruction,
+        document_prefix=document_prefix,
         window=min([limit for limit in limits if limit > 0] or [512]),
         weights=weights,
     )
+
+
+def _with_adapter(base: Checkpoint, adapter: Path) -> Checkpoint:
+    """An adapter's folder says what it was trained with where that is not as with the base."""
+    if not (adapter / adapters.WEIGHTS).is_file():
+        raise CheckpointError(f"{adapter} has no {adapters.WEIGHTS}; save the adapter as safetensors")
+    found = replace(base, adapter=adapter)
+    if own := _own_window(adapter):
+        found = replace(found, window=min(own, _positions(base.config, base.architecture) or own))
+    query_template, instruction, document_prefix = _prompts(adapter)
+    if query_template or document_prefix:  # all empty is what sentence-transformers writes where nobody chose any
+        found = replace(found, query_template=query_template, instruction=instruction, document_prefix=document_prefix)
+    if (adapter / "modules.json").is_file():
+        pooling, pool_prefix = _pooling(adapter)
+        found = replace(found, pooling=pooling, pool_prefix=pool_prefix)
+    return found
+
+
+def _positions(config: dict[str, Any], architecture: str) -> int:
+    """Tokens that a network has positions for; 0 where it names none."""
+    longest = int(config.get("max_position_embeddings") or config.get("n_positions") or 0)
+    if architecture in ("roberta", "xlm-roberta", "camembert"):
+        return max(0, longest - 2)  # their positions start at the padding index + 1
+    return longest
+
+
+def _prompts(folder: Path) -> tuple[str, str, str]:
+    """Template and default instruction of a query, and prefix of a document, as the folder was saved with."""
+    prompts = _json(folder / _PROMPTS, optional=True).get("prompts") or {}
+    query = str(prompts.get("query") or "")
+    document = str(prompts.get("document") or prompts.get("passage") or "")
+    if query.startswith("<|user|>\n") and query.endswith(EMBED_MARKER):
+        return REASONIR_QUERY, _instruction_of(query), document  # trained here: another instruction can be put in
+    return query, "", document
 
 
 def _own_window(folder: Path) -> int:

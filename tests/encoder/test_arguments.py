@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reasonir_agent.encoder import ReasonIREncoder
-from reasonir_agent.encoder.known import DEFAULT_ENCODER, KNOWN_ENCODERS
+from reasonir_agent.encoder.known import KNOWN_ENCODERS, default_encoder
 from reasonir_agent.errors import InputError
 
 
@@ -47,7 +47,7 @@ def test_float16_gives_float32_unit_vectors_near_those_of_float32(open_golden, g
 
 def test_the_encoder_says_what_it_is(golden_folder):
     assert repr(ReasonIREncoder(golden_folder)) == f"ReasonIREncoder({str(golden_folder)!r}, dim=64, window=4096)"
-    assert DEFAULT_ENCODER in {row.name for row in KNOWN_ENCODERS}
+    assert default_encoder() in {row.name for row in KNOWN_ENCODERS}
 
 
 def test_two_threads_get_the_vectors_that_one_gets(open_golden):

@@ -322,10 +322,14 @@ def opened_tables() -> Callable[[str], list[Any]]:
 
 
 def test_names_are_unique_and_found_in_any_case(opened_tables):
-    names = [name.lower() for field in ("name", "hub_id") for name in opened_tables(field)]
+    whole = [row for row in KNOWN_ENCODERS if not row.adapter]  # a shipped adapter has its base's hub id
+    names = [name.lower() for name in (*opened_tables("name"), *(row.hub_id for row in whole))]
     assert len(set(names)) == len(names)
     for row in KNOWN_ENCODERS:
-        for name in (row.name, row.hub_id, row.name.upper(), row.hub_id.upper()):
+        for name in (row.name, row.name.upper()):
+            assert known_encoder(name) is row
+    for row in whole:
+        for name in (row.hub_id, row.hub_id.upper()):
             assert known_encoder(name) is row
     assert known_encoder("") is None
     assert known_encoder("reasonir") is None

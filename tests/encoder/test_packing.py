@@ -9,7 +9,7 @@ import torch
 from reasonir_agent.encoder import packing
 from reasonir_agent.encoder.batching import Row
 from reasonir_agent.encoder.checkpoint import read_checkpoint
-from reasonir_agent.encoder.known import DEFAULT_ENCODER
+from reasonir_agent.encoder.known import MINILM
 from reasonir_agent.encoder.locate import locate
 from reasonir_agent.encoder.torch_backbone import TorchBackbone
 
@@ -20,7 +20,7 @@ ROWS = [Row(rng.integers(5, 200, size=length).tolist(), pool_from) for length, p
 @pytest.fixture(params=["reasonir", "minilm"])
 def backbone(request, golden_folder) -> TorchBackbone:
     folder = golden_folder if request.param == "reasonir" else None
-    located = locate(folder or DEFAULT_ENCODER)
+    located = locate(folder or MINILM)
     return TorchBackbone(read_checkpoint(located.folder, located.known), device="cpu", dtype="float32")
 
 

@@ -43,6 +43,7 @@ def query_length(
     as_json: JsonOption = False,
 ) -> None:
     """nDCG@10 with rewritten queries of 64 to 2,048 tokens: cut from a file, or asked of a model at each length."""
+    from reasonir_agent.encoder.known import default_encoder
     from reasonir_agent.evaluation.identity import folder_name
     from reasonir_agent.evaluation.ledger import FILE
     from reasonir_agent.evaluation.lengths import LENGTHS, WORDS_PER_TOKEN, measure
@@ -55,7 +56,7 @@ def query_length(
         raise InputError("query-length needs rewritten queries; give --rewrites FILE or --llm provider:model")
     found = choices.open_data_set(data_set).only(split or ())
     opener = Opener(choices, cache or out / "vectors", out / FILE, rewrites)
-    wanted = configs(encoders, choices.encoder_fallback or "minilm")
+    wanted = configs(encoders, choices.encoder_fallback or default_encoder())
     for one in wanted:
         if one.encoder is None or one.lexical is not None:
             raise InputError(f"query-length measures encoders alone; {one.name!r} is another system")

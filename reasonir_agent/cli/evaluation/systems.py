@@ -196,7 +196,9 @@ class Opener:
 
 def as_the_product(choices: Choices) -> str:
     """The system that searches as `reasonir search` does."""
-    return f"{choices.encoder_option or choices.encoder_fallback or 'minilm'}+bm25-reasonir"
+    from reasonir_agent.encoder.known import default_encoder
+
+    return f"{choices.encoder_option or choices.encoder_fallback or default_encoder()}+bm25-reasonir"
 
 
 def configs(systems: Sequence[str] | None, usual: str) -> list[SystemConfig]:

@@ -114,7 +114,7 @@ def test_rows_of_synthesis_keep_their_grades_and_rewrites(tmp_path: Path) -> Non
     (tmp_path / "data.jsonl").write_text(row.model_dump_json() + "\n")
     [one] = read(tmp_path)
     assert one == Example(
-        "1", "why salt", (Candidate("salt", 5.0),), (Candidate("pepper", 1.0),), rewritten="think about salt"
+        "1", "why salt", (Candidate("salt", 5.0),), (Candidate("pepper", 1.0),), rewritten="think about salt", model="m"
     )
     (tmp_path / "data.jsonl").write_text("{}\n")
     with pytest.raises(InputError, match=r"data\.jsonl:1 is no row of synthesis: id"):

@@ -34,7 +34,7 @@ class Answer(BaseHTTPRequestHandler):
     server: Hub
 
     def do_GET(self) -> None:
-        name = re.fullmatch(r"/api/datasets/([^/]+/[^/?]+)(?:/revision/main)?(?:\?.*)?", self.path)
+        name = re.fullmatch(r"/api/(?:datasets|models)/([^/]+/[^/?]+)(?:/revision/main)?(?:\?.*)?", self.path)
         if not self._allowed():
             return
         if not name or name[1] not in self.server.private:
@@ -57,7 +57,7 @@ class Answer(BaseHTTPRequestHandler):
             self._send({"errors": [], "warnings": []})
         elif "/preupload/" in self.path:
             self._send({"files": [{"path": one["path"], "shouldIgnore": False,
-                                   "uploadMode": "lfs" if one["path"].endswith(".parquet") else "regular"}
+                                   "uploadMode": "lfs" if one["path"].endswith((".parquet", ".safetensors")) else "regular"}
                                   for one in json.loads(data)["files"]]})  # fmt: skip
         elif self.path.endswith("/info/lfs/objects/batch"):
             objects = [
@@ -75,7 +75,7 @@ class Answer(BaseHTTPRequestHandler):
 
     def _create(self, asked: dict[str, Any]) -> None:
         name = f"{asked.get('organization') or 'me'}/{asked['name']}"
-        url = f"{self.server.address}/datasets/{name}"
+        url = f"{self.server.address}/{'datasets/' if asked.get('type') == 'dataset' else ''}{name}"
         known = name in self.server.private
         private = asked.get("private") or asked.get("visibility") == "private"
         self.server.private.setdefault(name, bool(private))

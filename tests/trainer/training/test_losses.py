@@ -301,6 +301,6 @@ def test_gradients_of_blocks_are_those_of_the_whole(
 ) -> None:
     here = scene(source)
     _, whole = here.gradients(ContrastiveLoss(here.base.model, LossSettings()))
-    monkeypatch.setattr("reasonir_trainer.training.losses._ROWS_AT_ONCE", 5)
+    monkeypatch.setattr("reasonir_trainer.training.losses.ROWS_AT_ONCE", 5)
     _, blocks = here.gradients(ContrastiveLoss(here.base.model, LossSettings()))
     assert_equal(blocks, whole)

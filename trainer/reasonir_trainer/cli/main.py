@@ -21,6 +21,7 @@ from reasonir_agent.errors import (
     redact,
 )
 from reasonir_trainer.cli import screen
+from reasonir_trainer.cli.ablate import ablate
 from reasonir_trainer.cli.export import export, take_over
 from reasonir_trainer.cli.inspect import inspect
 from reasonir_trainer.cli.merge import merge
@@ -47,6 +48,7 @@ app.command("import")(take_over)
 app.command("push")(push)
 app.command("mine")(mine)
 app.command("train")(train)
+app.command("ablate")(ablate)
 
 
 @app.callback()

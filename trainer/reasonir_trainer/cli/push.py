@@ -1,4 +1,4 @@
-"""`reasonir-trainer push`: a finished data set onto the hub, private unless it is asked for otherwise."""
+"""`reasonir-trainer push`: a finished data set or a trained encoder onto the hub, private unless it is asked for otherwise."""
 
 from __future__ import annotations
 
@@ -17,8 +17,14 @@ def push(
     endpoint: Annotated[str | None, typer.Option("--endpoint", help="Address of another hub.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Send table, card and summary to the hub; the token is taken from HF_TOKEN or from `hf auth login`."""
-    from reasonir_trainer.synthesis.push import push as send
+    """Send a data set (table, card, summary) or an encoder (model, adapter) to the hub.
+
+    The token is taken from HF_TOKEN or from `hf auth login`.
+    """
+    from reasonir_trainer.synthesis.push import push as send_data
+    from reasonir_trainer.training.push import push as send_encoder
+
+    send = send_encoder if (folder / "run.json").is_file() else send_data
 
     url = send(folder, repository, private=not public, endpoint=endpoint, token=choices.hub_token())
     if as_json:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from reasonir_trainer.cli import screen
+from reasonir_agent.errors import InputError
+from reasonir_trainer.cli import choices, screen
 
 if TYPE_CHECKING:
+    from reasonir_trainer.training.config import TrainingConfig
+    from reasonir_trainer.training.estimate import Estimate
     from reasonir_trainer.training.run import Trained
     from reasonir_trainer.training.watching import Progress
 
@@ -20,20 +23,58 @@ _LINES: Final = 20  # plain lines of a run where no terminal is
 
 def train(
     config: Annotated[Path, typer.Argument(help="YAML file; see configs/.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes in memory and time, and end.")] = False,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            "--tokens-per-second", min=1, help="For --dry-run: estimate with this rate, without loading anything."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train an encoder."""
     from reasonir_trainer.training.config import read_config
 
     settings = read_config(config)
-    from reasonir_trainer.training.run import train as run
+    if rate is not None and not dry_run:
+        raise InputError("--tokens-per-second goes with --dry-run; a run measures its rate itself")
+    from reasonir_trainer.training import run
 
-    with _telling() as tell:
-        trained = run(settings, tell)
+    if dry_run:
+        _show_estimate(run.estimate_run(settings, rate=rate), as_json=as_json)
+        return
+    with telling() as tell:
+        trained = run.train(settings, tell, foretell=_foretell)
+    url = _pushed(settings) if settings.push_to else None
     if as_json:
-        screen.print_json(trained.as_json())
+        screen.print_json(trained.as_json() | {"pushed": url})
     else:
         _show(trained)
+        if url:
+            screen.say(url)
+
+
+def _pushed(settings: TrainingConfig) -> str | None:
+    """The address of the encoder on the hub; one of several processes sends it."""
+    from reasonir_trainer.training import processes
+    from reasonir_trainer.training.push import push
+
+    if not processes.is_first():
+        return None
+    return push(settings.output, settings.push_to, private=not settings.push_public, token=choices.hub_token())
+
+
+def _show_estimate(found: Estimate, *, as_json: bool) -> None:
+    if as_json:
+        screen.print_json(found.as_json())
+        return
+    for line in found.lines():
+        screen.say(line)
+
+
+def _foretell(found: Estimate) -> None:
+    for line in found.lines():
+        screen.note(line, style="none")
 
 
 def _show(trained: Trained) -> None:
@@ -50,7 +91,7 @@ def _show(trained: Trained) -> None:
 
 
 @contextmanager
-def _telling() -> Iterator[Callable[[Progress], None]]:
+def telling() -> Iterator[Callable[[Progress], None]]:
     """A bar on a terminal, a plain line now and then elsewhere."""
     console = screen.stderr()
     if not console.is_terminal or console.is_dumb_terminal:

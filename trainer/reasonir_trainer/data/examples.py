@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from reasonir_agent.errors import InputError
@@ -40,6 +40,7 @@ class Example:
         weight: what the example counts, above 0.
         rewritten: a reasoning rewrite of the query, or "".
         related: texts that are never its negatives, though they are no positives (what an evaluation excludes for it).
+        model: that wrote it, for the card; "" where nobody says.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Example:
     weight: float = 1.0
     rewritten: str = ""
     related: tuple[str, ...] = ()
+    model: str = field(default="", repr=False)
 
     def check(self, where: str) -> Example:
         """This example, if it can be learnt from.
@@ -95,6 +97,11 @@ class Source:
     def __post_init__(self) -> None:
         if not self.examples:
             raise InputError(f"the source {self.name!r} ({self.origin or 'no file'}) holds no examples")
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """The models that wrote examples of it, where the data say so."""
+        return tuple(sorted({one.model for one in self.examples if one.model}))
 
     @cached_property
     def hash(self) -> str:

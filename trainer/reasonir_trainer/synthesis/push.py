@@ -1,20 +1,17 @@
-"""A finished data set onto a hub, private unless it is asked for otherwise.
+"""A finished data set onto a hub, private unless it is asked for otherwise; see `pushing`.
 
 What is sent: the table, the card and the summary. What stays: the journal of replies, the seeds (whole pieces of the
-user's documents) and what was rejected. A repository that is there and public is refused when private was asked for:
-the hub would keep it public. The token goes to the hub's own library and into no message.
+user's documents) and what was rejected.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from reasonir_agent.errors import InputError, StoreError, missing_extra, redact
+from reasonir_agent.errors import InputError
+from reasonir_trainer import pushing
 from reasonir_trainer.synthesis.data_files import CARD, SUMMARY, TABLE
-
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
 
 SENT: Final = (CARD, TABLE, SUMMARY)
 
@@ -42,46 +39,5 @@ def push(
     missing = [name for name in SENT if not (folder / name).is_file()]
     if missing:
         raise InputError(f"{folder} holds no {missing[0]}: only a finished data set can be pushed")
-    try:
-        from huggingface_hub import HfApi
-    except ModuleNotFoundError as cause:
-        raise missing_extra("eval", "pushing a data set to the hub", cause) from cause
-    try:
-        return _send(HfApi(endpoint=endpoint, token=token), folder, repo_id, private=private)
-    except (InputError, KeyboardInterrupt):
-        raise
-    except Exception as cause:
-        # not chained: what the library raises may hold the request, and the request the token
-        raise StoreError(f"pushing to {repo_id!r} failed: {_without(token, cause)}") from None
-
-
-def _send(api: HfApi, folder: Path, repo_id: str, *, private: bool) -> str:
-    from huggingface_hub import CommitOperationAdd
-
-    url = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
-    if private and not api.repo_info(repo_id, repo_type="dataset").private:
-        raise InputError(
-            f"{repo_id!r} is there already and public; make it private, take another name, or ask for a public push"
-        )
-    api.create_commit(
-        repo_id,
-        [CommitOperationAdd(name, str(folder / name)) for name in SENT],
-        commit_message="Data set of reasonir-trainer",
-        repo_type="dataset",
-    )
-    return str(url)
-
-
-def _without(token: str | None, error: Exception) -> str:
-    """What went wrong, and what the hub or the error at the bottom says about it; without the token."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    said = getattr(error, "server_message", None) or (_first_line(cause) if cause is not error else "")
-    text = redact("; ".join(part for part in (_first_line(error), " ".join(str(said).split())) if part))
-    return text.replace(token, "[secret]") if token else text
-
-
-def _first_line(error: BaseException) -> str:
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    files = {name: folder / name for name in SENT}
+    return pushing.send(files, repo_id, "dataset", private=private, endpoint=endpoint, token=token)

@@ -5,7 +5,11 @@ model.py       the base: any sentence-transformers model or a causal checkpoint 
 losses.py      one loss over the documents of the global batch, its gradients cached (GradCache)
 trainer.py     sentence-transformers' trainer with our batches and checkpoints
 evaluating.py  nDCG@10 on held-out data while training
+intensity.py   weights of examples by how much reasoning they need
 run.py         `train(config)`: all of it together
+estimate.py    what a run takes, before it starts
+plot.py        the picture of a run; card.py: its card; push.py: onto the hub
+ablation.py    named mixes of sources under one seed; ablation_table.py: as table and picture
 
 Importing this package loads no torch.
 """

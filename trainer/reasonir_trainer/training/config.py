@@ -23,7 +23,7 @@ class _Settings(BaseModel):
 
 
 class SourceSettings(_Settings):
-    """One source of examples; see `data.reading.SourceSpec`. `weight` is its share in the mix."""
+    """One source of examples; see `data.reading.SourceSpec`. `weight` is its share in the mix, `licence` is for the card."""
 
     path: Path
     name: str = ""
@@ -33,6 +33,7 @@ class SourceSettings(_Settings):
     weight: float | None = Field(default=None, ge=0)
     most: int | None = Field(default=None, ge=1)
     documents: Path | None = None
+    licence: str = ""
 
     @field_validator("format")
     @classmethod
@@ -69,14 +70,26 @@ class LossConfig(_Settings):
     anchor: float = Field(default=0.0, ge=0)
 
 
+class IntensitySettings(_Settings):
+    """See `intensity.weighted`, which explains each."""
+
+    most: float = Field(default=5.0, gt=1)
+    temperature: float = Field(default=0.02, gt=0)
+    others: int = Field(default=63, ge=0)
+
+
 class EvaluationSet(_Settings):
-    """A held-out data set, as `reasonir evaluate` opens it. `most_queries` and `most_documents` cut it for speed."""
+    """A held-out data set, as `reasonir evaluate` opens it. `most_queries` and `most_documents` cut it for speed.
+
+    `rewritten` (JSON lines {id, rewritten}) makes it two: with the original queries, and with the rewritten ones.
+    """
 
     path: Path
     name: str = ""
     splits: tuple[str, ...] = ()
     most_queries: int | None = Field(default=None, ge=1)
     most_documents: int | None = Field(default=None, ge=1)
+    rewritten: Path | None = None
 
     @property
     def label(self) -> str:
@@ -130,6 +143,7 @@ class TrainingConfig(_Settings):
         document_tokens: likewise.
         query_instruction: for sources without an instruction of their own; None is the base's.
         loss: what is learnt.
+        intensity: weights by how much reasoning an example needs; None weighs all alike.
         dropout: whether the base's dropout is used.
         freeze_embeddings: for method "full": leave the token embeddings as they are.
         precision: "auto" takes bfloat16 where the hardware is fast at it.
@@ -142,7 +156,8 @@ class TrainingConfig(_Settings):
         keep_checkpoints: how many are kept.
         seed: decides what is left to chance.
         report_to: "tensorboard", "wandb" or both, where they are installed.
-        push_to: hub repository that the result is pushed to, or "".
+        push_to: hub repository ("owner/name") that `reasonir-trainer train` sends the result to, or "".
+        push_public: let everybody see it; otherwise the repository is private.
     """
 
     base: str = "minilm"
@@ -164,6 +179,7 @@ class TrainingConfig(_Settings):
     document_tokens: int | None = Field(default=None, ge=8)
     query_instruction: str | None = None
     loss: LossConfig = LossConfig()
+    intensity: IntensitySettings | None = None
     dropout: bool = False
     freeze_embeddings: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -178,6 +194,7 @@ class TrainingConfig(_Settings):
     seed: int = Field(default=0, ge=0)
     report_to: tuple[Literal["tensorboard", "wandb"], ...] = ()
     push_to: str = ""
+    push_public: bool = False
 
     @model_validator(mode="after")
     def _whole(self) -> TrainingConfig:
@@ -201,11 +218,19 @@ class TrainingConfig(_Settings):
 
     def identity(self) -> dict[str, Any]:
         """What a run that is continued must share with its beginning, as plain JSON."""
-        return self.model_dump(mode="json", exclude=set(_FREE))
+        found = self.model_dump(mode="json", exclude=set(_FREE))
+        for source in found["sources"]:
+            del source["licence"]
+        for one in (found, *found["evaluation"]["sets"]):  # what was left out is as if the setting did not exist
+            for name in ("intensity", "rewritten"):
+                if name in one and one[name] is None:
+                    del one[name]
+        return found
 
 
 _FREE: Final = (
-    *("output", "save_every", "keep_checkpoints", "report_to", "push_to", "mini_batch_tokens", "keep_tokens", "device"),
+    *("output", "save_every", "keep_checkpoints", "report_to", "push_to", "push_public", "mini_batch_tokens"),
+    *("keep_tokens", "device"),
 )
 
 
@@ -215,6 +240,15 @@ def read_config(file: Path) -> TrainingConfig:
     Raises:
         InputError: the file cannot be read, or a setting is unknown or wrong; the sentence names it.
     """
+    return make_config(read_settings(file), folder=file.parent, where=str(file))
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """The settings of a YAML file, unchecked.
+
+    Raises:
+        InputError: it cannot be read, or holds no settings.
+    """
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as cause:
@@ -223,7 +257,7 @@ def read_config(file: Path) -> TrainingConfig:
         raise InputError(f"{file} is no YAML: {' '.join(str(cause).split())}") from cause
     if not isinstance(found, dict):
         raise InputError(f"{file} must hold settings (name: value), got {type(found).__name__}")
-    return make_config(found, folder=file.parent, where=str(file))
+    return found
 
 
 def make_config(settings: dict[str, Any], *, folder: Path = Path(), where: str = "the configuration") -> TrainingConfig:
@@ -257,7 +291,9 @@ def _with_paths(config: TrainingConfig, folder: Path) -> TrainingConfig:
     sources = tuple(
         one.model_copy(update={"path": at(one.path), "documents": at(one.documents)}) for one in config.sources
     )
-    sets = tuple(one.model_copy(update={"path": at(one.path)}) for one in config.evaluation.sets)
+    sets = tuple(
+        one.model_copy(update={"path": at(one.path), "rewritten": at(one.rewritten)}) for one in config.evaluation.sets
+    )
     evaluation = config.evaluation.model_copy(update={"sets": sets})
     base = str(folder / config.base) if (folder / config.base).is_dir() else config.base
     return config.model_copy(

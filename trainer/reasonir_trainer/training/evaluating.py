@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from reasonir_agent.errors import InputError
 from reasonir_agent.evaluation.datasets import Documents, Split, open_data_set
 from reasonir_agent.evaluation.metrics import HEADLINE, score
 from reasonir_agent.evaluation.ranking import FirstStage, as_run
+from reasonir_agent.evaluation.rewrites import read_rewrites
 from reasonir_agent.evaluation.systems.legs import Dense
 from reasonir_trainer.data.mixing import chance
 from reasonir_trainer.training.config import EvaluationSet
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from reasonir_agent.evaluation.vector_cache import VectorCache
     from reasonir_agent.types import Encoder, FloatMatrix
     from reasonir_trainer.training.live import LiveEncoder
+
+REWRITTEN: Final = " (rewritten)"
+"""What the name of a set with rewritten queries ends in."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,10 @@ class HeldOut:
 
 
 def open_held_out(sets: Sequence[EvaluationSet]) -> list[HeldOut]:
-    """Read the held-out data.
+    """Read the held-out data; a set with rewritten queries is there twice, the second time by their name.
 
     Raises:
-        InputError: a set is missing, damaged or without documents.
+        InputError: a set is missing, damaged or without documents, or a query has no rewritten one.
     """
     found: list[HeldOut] = []
     for one in sets:
@@ -42,7 +46,11 @@ def open_held_out(sets: Sequence[EvaluationSet]) -> list[HeldOut]:
             if split.documents is None:
                 raise InputError(f"{one.path} has no documents for its split {name!r}, so nothing can be searched")
             label = one.label if len(data_set.splits) == 1 else f"{one.label}/{name}"
-            found.append(HeldOut(label, _smaller(split, one)))
+            small = _smaller(split, one)
+            found.append(HeldOut(label, small))
+            if one.rewritten is not None:
+                queries, _ = read_rewrites(one.rewritten).for_split(small)
+                found.append(HeldOut(f"{label}{REWRITTEN}", replace(small, queries=queries)))
     names = [one.name for one in found]
     if len(set(names)) < len(names):
         raise InputError(f"evaluation sets must have different names, got {', '.join(names)}")
@@ -52,7 +60,7 @@ def open_held_out(sets: Sequence[EvaluationSet]) -> list[HeldOut]:
 def measure(encoder: LiveEncoder, held_out: Sequence[HeldOut]) -> dict[str, float]:
     """nDCG@10 of dense search on each set, between 0 and 1."""
     found: dict[str, float] = {}
-    first = FirstStage(Dense("", cast("Encoder", encoder), cast("VectorCache", _Uncached())), None)
+    first = FirstStage(Dense("", cast("Encoder", encoder), cast("VectorCache", _LastDocuments())), None)
     for one in held_out:
         split = one.split
         assert split.documents is not None
@@ -67,11 +75,16 @@ def average(measured: dict[str, float]) -> float:
     return sum(measured.values()) / len(measured)
 
 
-class _Uncached:
-    """A vector cache that keeps nothing: the weights change between two measurements."""
+class _LastDocuments:
+    """A vector cache of one list of documents: original and rewritten queries share it, and the weights stay in between."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Sequence[str], list[FloatMatrix]] | None = None
 
     def blocks(self, encoder: Encoder, texts: Sequence[str], *_: object) -> list[FloatMatrix]:
-        return [encoder.encode_documents(texts)]
+        if self._last is None or self._last[0] is not texts:
+            self._last = (texts, [encoder.encode_documents(texts)])
+        return self._last[1]
 
     def vectors(self, encoder: Encoder, texts: Sequence[str], *_: object) -> FloatMatrix:
         return encoder.encode_queries(texts)

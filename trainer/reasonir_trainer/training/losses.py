@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from sentence_transformers.base.losses.gradcache import CachedLossMixin, RandContext
@@ -35,7 +35,7 @@ from reasonir_agent.errors import InputError
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-_ROWS_AT_ONCE = 256
+ROWS_AT_ONCE: Final = 256
 """Rows of the score matrix in memory: 256 x 16,384 documents are 16 MB in float32."""
 
 
@@ -158,8 +158,8 @@ class ContrastiveLoss(CachedLossMixin, nn.Module):
         meeting = everyone.detach().requires_grad_(with_backward)
         share = _share(labels["weights"])
         total = queries.new_zeros(())
-        for begin in range(0, len(queries), _ROWS_AT_ONCE):
-            rows = slice(begin, begin + _ROWS_AT_ONCE)
+        for begin in range(0, len(queries), ROWS_AT_ONCE):
+            rows = slice(begin, begin + ROWS_AT_ONCE)
             block = {name: labels[name][rows] for name in ("own", "grades", "known")}
             block["own"] = torch.where(block["own"] < 0, -1, block["own"] + first)
             losses = _row_losses(near_queries[rows], meeting, keys, block, self.settings)

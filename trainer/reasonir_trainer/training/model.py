@@ -28,7 +28,7 @@ from reasonir_agent.encoder.known import known_encoder
 from reasonir_agent.encoder.locate import locate
 from reasonir_agent.encoder.template import prefix
 from reasonir_agent.encoder.tokens import TextTokenizer
-from reasonir_agent.encoder.torch_backbone import cpu_is_fast_at_bfloat16, is_bidirectional
+from reasonir_agent.encoder.torch_backbone import cpu_is_fast_at_bfloat16, is_bidirectional, merge_adapter
 from reasonir_agent.errors import CheckpointError, InputError, MissingExtra, boundary
 from reasonir_trainer.training import processes
 from reasonir_trainer.training.config import TrainingConfig
@@ -91,9 +91,9 @@ def load_base(config: TrainingConfig) -> Base:
         MissingExtra: a package is not installed.
     """
     located = locate(config.base)
-    checkpoint = _as_retriever(read_checkpoint(located.folder, located.known))
+    checkpoint = _as_retriever(read_checkpoint(located.folder, located.known, located.adapter))
     device = device_of(config)
-    precision = _precision(config.precision, device)
+    precision = precision_of(config, device)
     window = min(checkpoint.window, _LONGEST)
     query_tokens, document_tokens = (_tokens(name, config, checkpoint, window) for name in ("query", "document"))
     model = _model(checkpoint, config, device, max(query_tokens, document_tokens))
@@ -182,7 +182,9 @@ def save_adapter(base: Base, folder: Path) -> None:
 
 def _public_name(name: str) -> str:
     known = known_encoder(name)
-    return known.hub_id if known else Path(name).name
+    if known is None:
+        return Path(name).name
+    return known.name if known.adapter else known.hub_id
 
 
 def _merge(model: SentenceTransformer) -> None:
@@ -217,16 +219,18 @@ def _as_retriever(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def _model(checkpoint: Checkpoint, config: TrainingConfig, device: torch.device, longest: int) -> SentenceTransformer:
-    attention = config.attention
-    if attention == "auto":
-        attention = "eager" if device.type == "cpu" else "sdpa"
-    arguments: dict[str, Any] = {"attn_implementation": attention, "use_safetensors": True, "trust_remote_code": False}
-    arguments["dtype"] = torch.bfloat16 if config.method == "qlora" or _is_large(checkpoint, config) else torch.float32
+    arguments: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False}
+    arguments["attn_implementation"] = attention_of(config, device)
+    arguments["dtype"] = dtype_of(checkpoint.config, config)
     if checkpoint.architecture in _WITH_POOLER:
         arguments["add_pooling_layer"] = _has_pooler(
             checkpoint
         )  # else one of random numbers would be saved with the result
     if config.method == "qlora":
+        if checkpoint.adapter is not None:
+            raise InputError(
+                "method qlora cannot train on top of an adapter; use method lora, or give the merged model"
+            )
         arguments["quantization_config"] = _four_bits(device)
     with boundary(CheckpointError, f"loading the base in {checkpoint.folder}"), quiet():
         transformer = Transformer(
@@ -238,6 +242,8 @@ def _model(checkpoint: Checkpoint, config: TrainingConfig, device: torch.device,
         )
         if checkpoint.bidirectional:
             transformer.model.config.is_causal = False
+        if checkpoint.adapter is not None:
+            merge_adapter(transformer.model, checkpoint.adapter)
         pooling = Pooling(checkpoint.dim, _POOLING[checkpoint.pooling], include_prompt=checkpoint.pool_prefix)
         query = prefix(checkpoint.query_template, checkpoint.instruction, config.query_instruction)
         model = SentenceTransformer(
@@ -263,16 +269,27 @@ def _has_pooler(checkpoint: Checkpoint) -> bool:
     return False
 
 
-def _is_large(checkpoint: Checkpoint, config: TrainingConfig) -> bool:
-    """A frozen base of billions of weights is held as it was published; small ones, and what is trained, in float32."""
-    return config.method == "lora" and checkpoint.dim >= 2048 and str(checkpoint.config.get("dtype", "")) != "float32"
+def attention_of(config: TrainingConfig, device: torch.device) -> str:
+    """The implementation of attention."""
+    if config.attention != "auto":
+        return config.attention
+    return "eager" if device.type == "cpu" else "sdpa"
+
+
+def dtype_of(shape: Mapping[str, Any], config: TrainingConfig) -> torch.dtype:
+    """How the base's weights are held; `shape` is its config.json.
+
+    A frozen base of billions of weights is held as it was published; small ones, and what is trained, in float32.
+    """
+    published = str(shape.get("dtype", ""))
+    is_large = config.method == "lora" and int(shape.get("hidden_size", 0)) >= 2048 and published != "float32"
+    return torch.bfloat16 if config.method == "qlora" or is_large else torch.float32
 
 
 def _choose_parameters(model: SentenceTransformer, config: TrainingConfig) -> None:
     if config.method == "full":
         for name, one in model.named_parameters():
-            is_words = "word_embeddings" in name or "embed_tokens" in name
-            one.requires_grad_(_POOLER not in name and not (config.freeze_embeddings and is_words))
+            one.requires_grad_(is_trained(name, config))
         return
     try:
         from peft import LoraConfig
@@ -281,24 +298,30 @@ def _choose_parameters(model: SentenceTransformer, config: TrainingConfig) -> No
             f"training by {config.method} needs the package {cause.name!r}; run: pip install reasonir-trainer"
         ) from cause
     inner = network(model)
-    targets = _targets(inner, config.lora.targets)
+    wanted = targets(inner, config.lora.targets)
     for one in model.parameters():
         one.requires_grad_(False)
     settings = LoraConfig(
         r=config.lora.rank,
         lora_alpha=config.lora.alpha,  # type: ignore[arg-type]
         lora_dropout=config.lora.dropout,
-        target_modules=targets,
+        target_modules=wanted,
         exclude_modules=rf".*\b{_POOLER}\b.*" if getattr(inner, _POOLER, None) is not None else None,
         bias="none",
     )
-    with quiet(), boundary(InputError, f"adding adapters to {', '.join(targets)}"):
+    with quiet(), boundary(InputError, f"adding adapters to {', '.join(wanted)}"):
         inner.add_adapter(settings, adapter_name=ADAPTER)
     if config.gradient_checkpointing:
         inner.enable_input_require_grads()
 
 
-def _targets(inner: nn.Module, wanted: tuple[str, ...]) -> list[str]:
+def is_trained(name: str, config: TrainingConfig) -> bool:
+    """Whether method "full" trains the parameter of a name."""
+    is_words = "word_embeddings" in name or "embed_tokens" in name
+    return _POOLER not in name and not (config.freeze_embeddings and is_words)
+
+
+def targets(inner: nn.Module, wanted: tuple[str, ...]) -> list[str]:
     """Last names of the linear layers that get an adapter; a pooler, which no encoder uses, is left out."""
     linear = {
         name.rpartition(".")[2]
@@ -358,7 +381,9 @@ def device_of(config: TrainingConfig) -> torch.device:
     return device
 
 
-def _precision(name: str, device: torch.device) -> torch.dtype:
+def precision_of(config: TrainingConfig, device: torch.device) -> torch.dtype:
+    """The type of matrix products."""
+    name = config.precision
     if name == "auto":
         fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_is_fast_at_bfloat16()
         return torch.bfloat16 if fast and device.type in ("cpu", "cuda") else torch.float32

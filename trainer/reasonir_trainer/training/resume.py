@@ -5,6 +5,7 @@
     checkpoints/step-N  what is needed to go on; `whole.json` is written last
     best/               the best weights so far
     model/, adapter/    the result
+    training.svg        loss and nDCG@10 over the steps
 
 A folder is put in its place by renaming it after everything in it was flushed to the disk, so it is whole or absent.
 """
@@ -21,7 +22,9 @@ from reasonir_agent.errors import InputError, StoreError, boundary
 
 CHECKPOINTS: Final = "checkpoints"
 RUN: Final = "run.json"
-_WHOLE: Final = "whole.json"
+MODEL: Final = "model"
+ADAPTER_FOLDER: Final = "adapter"
+WHOLE: Final = "whole.json"
 _SHOWN: Final = 3
 
 
@@ -81,14 +84,14 @@ def whole_checkpoints(folder: Path) -> list[Path]:
 def prune(folder: Path, keep: int) -> None:
     """Delete all but the newest checkpoints."""
     for one in whole_checkpoints(folder)[:-keep]:
-        (one / _WHOLE).unlink()
+        (one / WHOLE).unlink()
         shutil.rmtree(one, ignore_errors=True)
 
 
 def finish_folder(aside: Path, place: Path) -> None:
     """Put a finished folder in its place, whole or not at all."""
     sizes = {str(one.relative_to(aside)): one.stat().st_size for one in sorted(aside.rglob("*")) if one.is_file()}
-    write_whole(aside / _WHOLE, json.dumps(sizes))
+    write_whole(aside / WHOLE, json.dumps(sizes))
     for one in aside.rglob("*"):
         _flush(one)
     _flush(aside)
@@ -114,7 +117,7 @@ def write_whole(file: Path, text: str) -> None:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        sizes = json.loads((folder / _WHOLE).read_text(encoding="utf-8"))
+        sizes = json.loads((folder / WHOLE).read_text(encoding="utf-8"))
         return all((folder / name).stat().st_size == size for name, size in sizes.items())
     except (OSError, ValueError):
         return False

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformerTrainingArguments
@@ -22,20 +22,27 @@ from reasonir_trainer.data.examples import Source
 from reasonir_trainer.data.mixing import Mix
 from reasonir_trainer.data.reading import SourceSpec, read_source
 from reasonir_trainer.training import processes
+from reasonir_trainer.training.card import CARD, Facts, card
 from reasonir_trainer.training.config import TrainingConfig
+from reasonir_trainer.training.estimate import Estimate, estimate
 from reasonir_trainer.training.evaluating import HeldOut, average, measure, open_held_out
 from reasonir_trainer.training.history import History
+from reasonir_trainer.training.intensity import weighted
 from reasonir_trainer.training.live import LiveEncoder
 from reasonir_trainer.training.losses import ContrastiveLoss, LossSettings
 from reasonir_trainer.training.model import Base, blend, blended, load_base, quiet, save_adapter, save_model
-from reasonir_trainer.training.resume import finish_folder, last_checkpoint, open_run
+from reasonir_trainer.training.plot import write_plot
+from reasonir_trainer.training.resume import (
+    ADAPTER_FOLDER,
+    MODEL,
+    finish_folder,
+    last_checkpoint,
+    open_run,
+    write_whole,
+)
+from reasonir_trainer.training.sizes import kept_tokens, mini_batch_tokens
 from reasonir_trainer.training.trainer import TRAINED, AnchorVectors, ContrastiveTrainer, Steps, load_trained
 from reasonir_trainer.training.watching import BEST, Progress, Watcher
-
-MODEL: Final = "model"
-ADAPTER_FOLDER: Final = "adapter"
-_MINI_BATCH: Final = {"cpu": 2048, "cuda": 16384}
-_KEEP: Final = {"cpu": 8192}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +73,18 @@ class Trained:
         return found | {"model": str(self.model), "adapter": None if self.adapter is None else str(self.adapter)}
 
 
-def train(config: TrainingConfig, tell: Callable[[Progress], None] = lambda _: None) -> Trained:
+def train(
+    config: TrainingConfig,
+    tell: Callable[[Progress], None] = lambda _: None,
+    *,
+    foretell: Callable[[Estimate], None] | None = None,
+) -> Trained:
     """Train, or go on training.
 
     Args:
         config: what is asked for.
         tell: told of the progress.
+        foretell: told before the first step what the run takes; None leaves the estimate out.
 
     Raises:
         InputError: the configuration, a source or the output folder cannot be used.
@@ -83,17 +96,41 @@ def train(config: TrainingConfig, tell: Callable[[Progress], None] = lambda _: N
     sources = read_sources(config)
     held_out = open_held_out(config.evaluation.sets)
     base = load_base(config)
-    identity = {
+    if processes.is_first():
+        open_run(config.output, identity_of(config, sources))
+    processes.wait()
+    start = {name: one.detach().cpu().clone() for name, one in base.trainable().items()}
+    if foretell is not None and processes.is_first():
+        foretell(_estimate(config, base, sources))
+    processes.wait()
+    history = _run(config, base, _weighted(config, base, sources), held_out, tell)
+    return _finish(config, base, held_out, history, start, sources)
+
+
+def estimate_run(config: TrainingConfig, *, rate: float | None = None) -> Estimate:
+    """What a run takes, without running it or touching its folder.
+
+    Args:
+        config: what is asked for.
+        rate: tokens a second; None measures it, for which the base is loaded. With a rate neither base nor data are read,
+            and the tokens of a step are the most that the settings allow.
+
+    Raises:
+        InputError, CheckpointError: as `train`.
+    """
+    if rate is not None:
+        return estimate(config, None, None, None, rate=rate)
+    sources = read_sources(config)
+    return _estimate(config, load_base(config), sources)
+
+
+def identity_of(config: TrainingConfig, sources: list[Source]) -> dict[str, Any]:
+    """What a run is: continued under other settings, on other data or by another number of processes it would be another."""
+    return {
         **config.identity(),
         "data": {source.name: source.hash for source in sources},
         "processes": processes.count(),
     }
-    if processes.is_first():
-        open_run(config.output, identity)
-    processes.wait()
-    start = {name: one.detach().cpu().clone() for name, one in base.trainable().items()}
-    history = _run(config, base, sources, held_out, tell)
-    return _finish(config, base, held_out, history, start)
 
 
 def read_sources(config: TrainingConfig) -> list[Source]:
@@ -116,6 +153,27 @@ def read_sources(config: TrainingConfig) -> list[Source]:
         )
         for one in config.sources
     ]
+
+
+def _estimate(config: TrainingConfig, base: Base, sources: list[Source]) -> Estimate:
+    """The estimate of a run; several processes share a machine in ways that no trial of one of them shows."""
+    alone = processes.count() == 1
+    return estimate(config, base if alone else None, make_mix(config, sources), make_reading(config, base, sources))
+
+
+def _weighted(config: TrainingConfig, base: Base, sources: list[Source]) -> list[Source]:
+    """The sources with weights by reasoning intensity, where they are asked for; sources without rewrites stay as they are."""
+    if config.intensity is None:
+        return sources
+    if not any(one.rewritten for source in sources for one in source.examples):
+        weighted(sources[0], LiveEncoder(base), config.intensity, seed=config.seed)  # says what is missing
+    found = []
+    for source in sources:
+        own = replace(base, query_prefix=base.prefix_of(source.instruction))
+        encoder = LiveEncoder(own, window=max(base.query_tokens, base.document_tokens))
+        has_rewrites = any(one.rewritten for one in source.examples)
+        found.append(weighted(source, encoder, config.intensity, seed=config.seed) if has_rewrites else source)
+    return found
 
 
 def make_mix(config: TrainingConfig, sources: list[Source], world: int = 1) -> Mix:
@@ -148,12 +206,11 @@ def make_reading(config: TrainingConfig, base: Base, sources: list[Source]) -> R
 
 def make_loss(config: TrainingConfig, base: Base) -> ContrastiveLoss:
     """A run's loss; sizes of mini-batches by device where the configuration says nothing."""
-    kind = base.model.device.type
     return ContrastiveLoss(
         base.model,
         LossSettings(**config.loss.model_dump()),
-        mini_batch_tokens=config.mini_batch_tokens or _MINI_BATCH.get(kind, 4096),
-        keep_tokens=_KEEP.get(kind, 0) if config.keep_tokens is None else config.keep_tokens,
+        mini_batch_tokens=mini_batch_tokens(config, base.model.device),
+        keep_tokens=kept_tokens(config, base.model.device),
     )
 
 
@@ -245,6 +302,7 @@ def _finish(
     held_out: list[HeldOut],
     history: History,
     start: dict[str, torch.Tensor],
+    sources: list[Source],
 ) -> Trained:
     best = history.best()
     trained = history.losses[-1].step if history.losses else 0
@@ -259,19 +317,32 @@ def _finish(
             share, after = one, found
     if share < 1.0:
         blend(base, start, share)
-    model, adapter = _write(config, base)
-    return Trained(
-        model=model,
-        adapter=adapter,
+    facts = Facts(
+        config=config,
+        base=base.name,
+        sources=sources,
+        counts=make_mix(config, sources, processes.count()).counts(),
         steps=trained,
         before=dict(history.measured[0].sets) if history.measured else {},
         after=after,
         best_step=best.step if best else trained,
         blend=share,
     )
+    model, adapter = _write(config, base, facts)
+    if processes.is_first():
+        write_plot(config.output, history.losses, history.measured, steps=config.steps)
+    return Trained(
+        model=model,
+        adapter=adapter,
+        steps=trained,
+        before=dict(facts.before),
+        after=after,
+        best_step=facts.best_step,
+        blend=share,
+    )
 
 
-def _write(config: TrainingConfig, base: Base) -> tuple[Path, Path | None]:
+def _write(config: TrainingConfig, base: Base, facts: Facts) -> tuple[Path, Path | None]:
     wanted: list[tuple[str, Any]] = [(MODEL, save_model)]
     if config.method != "full":
         wanted.append((ADAPTER_FOLDER, save_adapter))
@@ -281,6 +352,7 @@ def _write(config: TrainingConfig, base: Base) -> tuple[Path, Path | None]:
             with boundary(StoreError, f"writing the result into {config.output}"), quiet():
                 shutil.rmtree(aside, ignore_errors=True)
                 save(base, aside)
+                write_whole(aside / CARD, card(facts, is_adapter=name == ADAPTER_FOLDER))
                 finish_folder(aside, config.output / name)
     processes.wait()
     return config.output / MODEL, config.output / ADAPTER_FOLDER if len(wanted) > 1 else None

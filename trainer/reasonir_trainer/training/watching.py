@@ -19,6 +19,7 @@ from reasonir_trainer.training.evaluating import HeldOut, measure
 from reasonir_trainer.training.history import History, Loss, Measured
 from reasonir_trainer.training.live import LiveEncoder
 from reasonir_trainer.training.model import Base
+from reasonir_trainer.training.plot import write_plot
 from reasonir_trainer.training.resume import finish_folder
 from reasonir_trainer.training.trainer import TRAINED
 
@@ -109,6 +110,8 @@ class Watcher(TrainerCallback):
             patience = self._settings.patience
             if patience is not None and self._history.since_best() >= patience:
                 control.should_training_stop = True
+        if due and self._writes:
+            write_plot(self._folder, self._history.losses, self._history.measured, steps=state.max_steps)
         self._began = time.perf_counter()
         return control
 

@@ -26,7 +26,7 @@ class SourceSpec:
         name: of the source.
         path: file or folder.
         format: one of `FORMATS`, or "auto".
-        splits: of a folder; empty means all of them.
+        splits: of a folder, or kinds of our synthesis ("vl", "hq"); empty means all of them.
         instruction: see `Source`.
         most: examples that are taken, the first ones; None takes all.
         documents: JSON lines {id, text} that fill in documents given by id (ReasonIR's hard queries).
@@ -47,7 +47,7 @@ _READERS: Final[dict[str, _Reader]] = {
     "triplets": lambda spec: read_triplets(spec.path),
     "tevatron": lambda spec: read_tevatron(spec.path),
     "release": lambda spec: read_release(spec.path, spec.documents),
-    "synthesis": lambda spec: read_synthesis(spec.path),
+    "synthesis": lambda spec: read_synthesis(spec.path, spec.splits),
     "folder": lambda spec: read_folder(spec.path, spec.splits),
     "logs": lambda spec: read_logs(spec.path),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,8 +13,12 @@ from reasonir_trainer.data.examples import Candidate, Example
 from reasonir_trainer.synthesis.rows import Row
 
 
-def read_synthesis(path: Path) -> Iterator[tuple[str, Example]]:
+def read_synthesis(path: Path, kinds: Sequence[str] = ()) -> Iterator[tuple[str, Example]]:
     """The examples of a run and where each stands.
+
+    Args:
+        path: of the run's folder, or of its data.
+        kinds: "vl", "hq"; empty means all.
 
     Raises:
         InputError: the folder has no data, or a line is no row.
@@ -29,7 +33,8 @@ def read_synthesis(path: Path) -> Iterator[tuple[str, Example]]:
             first = cause.errors()[0]
             field = ".".join(map(str, first["loc"]))
             raise InputError(f"{file}:{number} is no row of synthesis: {field}: {first['msg']}") from cause
-        yield f"{file}:{number}", _example(row)
+        if not kinds or row.kind in kinds:
+            yield f"{file}:{number}", _example(row)
 
 
 def _example(row: Row) -> Example:
@@ -39,4 +44,5 @@ def _example(row: Row) -> Example:
         positives=(Candidate(row.positive, row.positive_grade),),
         negatives=tuple(Candidate(one.text, one.grade) for one in row.negatives),
         rewritten=row.rewritten,
+        model=row.made.model,
     )

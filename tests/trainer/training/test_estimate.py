@@ -1,0 +1,134 @@
+"""What a run takes: counted by hand on a network of 64 positions, 32 wide, two layers; and against the real one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from reasonir_trainer.training.config import TrainingConfig
+from reasonir_trainer.training.estimate import count_memory, estimate, trial
+from reasonir_trainer.training.model import load_base
+from reasonir_trainer.training.run import estimate_run, make_loss, make_mix, make_reading, read_sources, train
+from reasonir_trainer.training.trainer import as_tensors
+
+Make = Callable[..., TrainingConfig]
+
+LAYER = 4 * (32 * 32 + 32) + (32 * 48 + 48) + (48 * 32 + 32) + 2 * 2 * 32
+"""Query, key, value and output; two feed-forward matrices; two norms."""
+
+
+def embeddings(vocabulary: int) -> int:
+    return (vocabulary + 64 + 2) * 32 + 2 * 32  # words, positions, segments; a norm
+
+
+def test_parameters_and_their_bytes_are_counted_exactly(make: Make) -> None:
+    config = make(method="full")
+    folder = config.base
+    vocabulary = json.loads((load_base(config).checkpoint.folder / "config.json").read_text())["vocab_size"]
+    memory, parameters, trained = count_memory(config, load_base(config).checkpoint.folder, torch.device("cpu"), 32)
+    assert parameters == trained == embeddings(vocabulary) + 2 * LAYER, folder
+    assert memory.weights == memory.gradients == 4 * parameters
+    assert memory.optimizer == 8 * parameters  # two moments in float32
+    # 6 queries and 12 documents with their gradients, and a block of 6 x 12 scores four times
+    assert memory.vectors == (6 + 12) * 32 * 4 * 2 + 6 * 12 * 4 * 4
+
+
+def test_an_adapter_counts_rank_times_in_and_out(make: Make) -> None:
+    config = make(method="lora", lora={"rank": 4, "targets": ["query", "intermediate.dense".rpartition(".")[2]]})
+    base = load_base(config)
+    _, parameters, trained = count_memory(config, base.checkpoint.folder, torch.device("cpu"), 32)
+    # in a layer: query and output 32 x 32, feed-forward 32 x 48 and 48 x 32 ("dense" names the last three)
+    assert trained == 2 * 4 * (2 * 64 + 2 * 80)
+    assert trained == sum(one.numel() for one in base.trainable().values())
+    assert parameters == sum(one.numel() for one in base.model.parameters())
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_activations_are_what_the_real_network_keeps(make: Make, method: str) -> None:
+    """Kept tensors of a real backward pass over one mini-batch; float32, eager attention: equal to the byte or nearly."""
+    config = make(method=method, mini_batch_tokens=64, attention="eager")
+    base = load_base(config)
+    memory, _, _ = count_memory(config, base.checkpoint.folder, torch.device("cpu"), 16)
+    own = {one.untyped_storage().data_ptr() for one in base.model.parameters()}
+    kept: dict[int, torch.Tensor] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.untyped_storage().data_ptr() not in own:
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    ids = torch.ones(4, 16, dtype=torch.long)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one):
+        base.model[0].model(input_ids=ids, attention_mask=torch.ones_like(ids))
+    real = sum(one.untyped_storage().nbytes() for one in kept.values())
+    assert memory.activations == pytest.approx(real, rel=0.05)
+
+
+def test_memory_does_not_grow_with_the_batch_but_for_vectors(make: Make) -> None:
+    folder = load_base(make()).checkpoint.folder
+    small, large = (count_memory(make(batch=one), folder, torch.device("cpu"), 32)[0] for one in (6, 600))
+    assert small.activations == large.activations and small.vectors < large.vectors
+    kept = count_memory(make(keep_tokens=96), folder, torch.device("cpu"), 48)[0]
+    assert kept.activations == 3 * count_memory(make(), folder, torch.device("cpu"), 48)[0].activations  # 48 and 96
+    all_kept = [count_memory(make(keep_tokens=one), folder, torch.device("cpu"), 48)[0] for one in (10**4, 10**6)]
+    assert all_kept[0].activations == 18 * kept.activations / 3  # 6 queries and 12 documents, and no more than they
+    assert all_kept[0] == all_kept[1]
+    again = count_memory(make(gradient_checkpointing=True), folder, torch.device("cpu"), 32)[0]
+    assert again.activations < small.activations
+
+
+def test_tokens_of_a_step_are_those_of_the_batches(make: Make) -> None:
+    config = make(sources=[make().sources[0].model_dump()], batch=20, steps=1)
+    sources, base = read_sources(config), load_base(config)
+    mix, reading = make_mix(config, sources), make_reading(config, base, sources)
+    found = estimate(config, None, mix, reading, rate=100.0)
+    batch = reading.batch(mix.draw(0))
+    assert found.tokens_per_step == batch.queries.tokens + batch.documents.tokens
+    assert found.seconds == pytest.approx(found.tokens_per_step / 100)
+    assert not found.is_bound and not found.is_measured
+
+
+def test_a_stated_rate_needs_no_data_and_gives_a_bound(make: Make) -> None:
+    config = make(query_tokens=20, document_tokens=30, negatives=2, batch=10, steps=50)
+    for source in config.sources:
+        source.path.unlink()
+    found = estimate_run(config, rate=1000.0)
+    assert found.tokens_per_step == 10 * (20 + 3 * 30) and found.is_bound
+    assert found.seconds == 50 * 1100 / 1000
+    assert "time: at most 55 s, 50 steps of at most 1,100 tokens at 1,000 tokens/s (as stated)" in found.lines()
+    assert "left out: the program itself" in found.lines()[-1]
+
+
+def test_a_trial_changes_nothing(make: Make) -> None:
+    config = make(dropout=True)
+    base, sources = load_base(config), read_sources(config)
+    before = {name: one.detach().clone() for name, one in base.model.named_parameters()}
+    state = torch.get_rng_state()
+    batch = make_reading(config, base, sources).batch(make_mix(config, sources).draw(0))
+    assert trial(config, base, [batch]) > 0
+    assert torch.equal(state, torch.get_rng_state())
+    for name, one in base.model.named_parameters():
+        assert torch.equal(one, before[name]) and one.grad is None, name
+    loss = make_loss(config, base)
+    tensors = as_tensors(batch, torch.device("cpu"))
+    assert loss([tensors["queries"], tensors["documents"]], tensors["facts"]).item() > 0  # it can still be trained
+
+
+@pytest.mark.slow
+def test_a_run_with_its_estimate_is_the_run_without(make: Make) -> None:
+    told = []
+    config = make(dropout=True, evaluation={})
+    train(config, foretell=told.append)
+    other = make(dropout=True, evaluation={}, output=f"{config.output}-plain")
+    train(other)
+    one, two = (
+        [json.loads(line)["loss"] for line in (folder / "history.jsonl").read_text().splitlines()]
+        for folder in (config.output, other.output)
+    )
+    assert one == two
+    assert len(told) == 1 and told[0].is_measured and told[0].seconds > 0 and told[0].steps == 6
+    assert replace(told[0], tokens_per_second=None).seconds is None
