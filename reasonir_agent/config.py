@@ -14,8 +14,8 @@ class AgentSettings:
 
     Every bound counts for one question, retries included. A call reserves what it may cost at most before it is sent; one
     that would pass a bound is not sent, and the question ends with the best answer that the rest of its budget gives. The
-    steps before the answer leave a part for it: three calls (half, where there are fewer than six), a fifth of the tokens,
-    the time and the money.
+    steps before the answer leave a part for it: four calls, a fifth of the tokens, the time and the money or what those
+    calls may take; of small bounds half.
 
     Attributes:
         k: passages that the answer may rest on, and hits that are returned.

@@ -127,7 +127,7 @@ class _Conversation:
         except Exception as error:
             yield _event(problem_of(error).as_json())
         finally:
-            pass
+            work.cancel()  # the client has left
         yield "data: [DONE]\n\n"
 
     async def _ask(self, tell: Callable[[str], None], *, streams: bool = False) -> Answer:
