@@ -20,7 +20,7 @@ test: $(VENV)/.all
 	$(BIN)/python -m pytest --cov=reasonir_agent --cov-report=term --cov-fail-under=90
 
 fast: $(VENV)/.all
-	$(BIN)/python -m pytest -m "not slow and not torture"
+	$(BIN)/python -m pytest -m "not slow and not torture" -n 2 --dist loadfile
 
 torture: $(VENV)/.all
 	$(BIN)/python -m pytest -m "torture or slow" tests/durability tests/trainer/synthesis/test_kills.py

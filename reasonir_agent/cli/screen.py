@@ -125,7 +125,7 @@ def print_index(report: IndexReport, store: object) -> None:
 
 def print_findings(findings: Sequence[Finding], store: object) -> None:
     """What a doctor found."""
-    out.print(Text(f"store {store}", style="bold"))
+    out.print(Text(f"store {store}", style="bold"), soft_wrap=True)  # a path is copied, so it is not broken
     for one in findings:
         mark, style = ("ok", "green") if one.sound else ("damaged", "bold red")
         state = "repaired" if one.sound and one.problem else mark
