@@ -95,6 +95,12 @@ def test_in_a_long_query_only_clear_mentions_count() -> None:
     assert not mentions_document("According to the passage, what is wrong?", clearly=True).passed
 
 
+def test_what_follows_a_word_is_seen_wherever_the_text_would_be_cut() -> None:
+    innocent = "The passage of time makes wood brittle; why?"
+    query = f"{innocent} {innocent} ¿Por qué se endurece el pan? {innocent}"
+    assert mentions_document(query).passed, mentions_document(query).detail
+
+
 PHRASES = [*MENTIONING, *STANDING_ALONE, "and so on " * 20, "İ"]
 
 

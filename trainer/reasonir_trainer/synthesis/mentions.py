@@ -83,20 +83,25 @@ def mention(text: str, *, clearly: bool = False) -> str:
         clearly: only what can mean nothing else.
     """
     pattern = _CLEAR_MENTIONS if clearly else _MENTIONS
-    found = next(filter(None, map(pattern.search, _suspicious(text))), None)
+    folded = text.lower()
+    if len(folded) != len(text):  # "İ" becomes two characters
+        found = pattern.search(text)
+    else:
+        found = next(filter(None, (_found_at(pattern, text, place) for place in _trigger_places(folded))), None)
     return found[0] if found else ""
 
 
-def _suspicious(text: str) -> Iterator[str]:
-    """The stretches, from space to space, around everything that a mention could hold."""
-    folded = text.lower()
-    if len(folded) != len(text):  # "İ" becomes two characters
-        yield text
-        return
+def _found_at(pattern: re.Pattern[str], text: str, place: int) -> re.Match[str] | None:
+    """A mention that begins before a trigger; what follows it ("of time") is seen too, so that no cut makes a mention."""
+    start = text.rfind(" ", 0, max(0, place - _AROUND)) + 1
+    found = pattern.search(text, start, place + 2 * _AROUND)
+    return found if found and found.start() <= place else None
+
+
+def _trigger_places(folded: str) -> Iterator[int]:
+    """Where the words stand that a mention could hold."""
     for trigger in _TRIGGERS:
         place = folded.find(trigger)
         while place >= 0:
-            start = text.rfind(" ", 0, max(0, place - _AROUND)) + 1
-            end = text.find(" ", place + _AROUND)
-            yield text[start : end if end >= 0 else len(text)]
+            yield place
             place = folded.find(trigger, place + 1)
