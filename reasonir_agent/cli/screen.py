@@ -1,16 +1,10 @@
-"""What the user sees. Results go to stdout, everything else to stderr; with --json, stdout is exactly one object.
-
-Texts of documents and models are untrusted: control characters are removed, and nothing is read as markup.
-"""
+"""What the user sees of results, runs and reports; terminal.py says how every command line of ours speaks."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
-import unicodedata
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +15,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from reasonir_agent.terminal import clean as clean
+from reasonir_agent.terminal import err as err
+from reasonir_agent.terminal import note as note
+from reasonir_agent.terminal import print_json as print_json
+
 if TYPE_CHECKING:
     from reasonir_agent.corpus.doctor import Finding
     from reasonir_agent.corpus.reembed import ReembedReport
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from reasonir_agent.types import Answer, Citation, SearchResult, Usage
 
 out = Console(highlight=False, soft_wrap=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _PREVIEW: Final = 240
 _INDENT: Final = (0, 0, 0, 4)
@@ -40,26 +38,9 @@ _VERIFIED: Final = {
 }
 
 
-def clean(text: str) -> str:
-    """Text without control and formatting characters (terminal escapes, direction marks), newlines kept."""
-    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else " " for c in text)
-
-
-def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on stdout; what `clean` removes elsewhere is escaped, and so no terminal acts on it."""
-    text = json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "replace").decode()
-    escaped = {ord(c): json.dumps(c)[1:-1] for c in set(text) if clean(c) != c}
-    sys.stdout.write(text.translate(escaped) + "\n")
-
-
 def print_result_json(result: SearchResult) -> None:
     """A result as the one object on stdout."""
     print_json(result.as_json())
-
-
-def note(text: str, *, style: str = "yellow") -> None:
-    """A line for the user on stderr."""
-    err.print(Text(clean(text), style=style), soft_wrap=not err.is_terminal)
 
 
 def notes(lines: Sequence[str]) -> None:

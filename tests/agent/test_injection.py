@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from reasonir_agent import AgentSettings, Corpus, ask
+from reasonir_agent import AgentSettings, Corpus, ask, terminal
 from reasonir_agent.agent.citations import CODE, marks
 from reasonir_agent.agent.extractive import extract_answer
 from reasonir_agent.cli import screen
@@ -244,7 +244,7 @@ def _printed(answer: Answer, monkeypatch: Any, *, is_terminal: bool) -> str:
         color_system="standard" if is_terminal else None,
     )
     monkeypatch.setattr(screen, "out", console)
-    monkeypatch.setattr(screen, "err", console)
+    monkeypatch.setattr(terminal, "err", console)
     screen.print_answer(answer)
     return file.getvalue()
 

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from reasonir_agent.testing import FakeEncoder, ScriptedChatServer
 from tests.cli.conftest import Run
 from tests.encoder.mistaken import PlainLlama
 from tests.server.conftest import running
+from tests.threads import one_thread as one_thread
 
 Command = Callable[..., Run]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,18 +18,10 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from reasonir_agent.encoder import ReasonIREncoder, files, locate
+from tests.threads import one_thread as one_thread
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = "why is the sky blue light scatters air small waves more than long ones : . < | > user embed search query document a b".split()
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """The networks here are so small that threads only wait for each other, the longer the busier the machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

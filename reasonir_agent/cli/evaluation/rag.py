@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from reasonir_agent.evaluation.rag.benchmark import ChoiceQuestion
     from reasonir_agent.evaluation.rag.passages import Retriever
-    from reasonir_agent.evaluation.rag.run import RagSettings
+    from reasonir_agent.evaluation.rag.run import RagSettings, Way
     from reasonir_agent.evaluation.results import RagResult
     from reasonir_agent.llm import ChatModel
 
@@ -82,7 +82,7 @@ def rag(
     from reasonir_agent.evaluation.identity import folder_name
     from reasonir_agent.evaluation.ledger import FILE, Ledger
     from reasonir_agent.evaluation.rag.benchmark import select
-    from reasonir_agent.evaluation.rag.run import Way, measure
+    from reasonir_agent.evaluation.rag.run import measure
     from reasonir_agent.evaluation.results import write_result
 
     choices, chat = _reader(llm)
@@ -91,11 +91,8 @@ def rag(
     name = folder_name("rag", benchmark.value, chat.name)
     folder = out or EVALUATIONS / name
     with screen.python_warnings(), ExitStack() as opened:
-        ways = [Way()] if closed_book else []
-        ways += [Way(one, rewrite=rewrite) for one in _stores(store or (), encoder, opened)]
-        ways += [Way(one) for one in _others(web, retriever or ())]
-        if not ways:
-            raise InputError("there is nothing to measure; give --store, --web or --retriever, or leave --closed-book")
+        stores = _stores(store or (), encoder, opened)
+        ways = _ways(stores, _others(web, retriever or ()), closed_book=closed_book, rewrite=rewrite)
         ledger = opened.enter_context(Ledger(folder / FILE))
         progress = opened.enter_context(screen.progress("questions"))
         opened.enter_context(told_when_interrupted())
@@ -166,6 +163,18 @@ def _resolved(path: Path, data: str | None) -> Path:
     raise InputError(
         f"there is no {path} here" + (f", nor in {DATA}" if data else f", and {DATA} names no folder of data")
     )
+
+
+def _ways(stores: list[Retriever], others: list[Retriever], *, closed_book: bool, rewrite: bool) -> list[Way]:
+    """What is measured: without passages, then with those of each retriever; stores may be searched by rewrites."""
+    from reasonir_agent.evaluation.rag.run import Way
+
+    ways = [Way()] if closed_book else []
+    ways += [Way(one, rewrite=rewrite) for one in stores]
+    ways += [Way(one) for one in others]
+    if not ways:
+        raise InputError("there is nothing to measure; give --store, --web or --retriever, or leave --closed-book")
+    return ways
 
 
 def _stores(folders: Sequence[Path], encoder: str | None, opened: ExitStack) -> list[Retriever]:

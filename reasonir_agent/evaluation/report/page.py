@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from reasonir_agent._version import __version__
-from reasonir_agent.errors import InputError, StoreError, boundary, missing_extra
+from reasonir_agent.errors import InputError, StoreError, boundary
 from reasonir_agent.evaluation.report.answers import answers
 from reasonir_agent.evaluation.report.blocks import Section
 from reasonir_agent.evaluation.report.efficiency import efficiency
-from reasonir_agent.evaluation.report.figures import clean, halves
 from reasonir_agent.evaluation.report.head import Head, head
 from reasonir_agent.evaluation.report.lengths import lengths
 from reasonir_agent.evaluation.report.rag import rag
+from reasonir_agent.evaluation.report.rendering import rendered
 from reasonir_agent.evaluation.report.retrieval import retrieval
 from reasonir_agent.evaluation.report.runs import Run, grouped, of_kind, read_runs
 from reasonir_agent.evaluation.results import (
@@ -91,18 +91,4 @@ def _sections(runs: Sequence[Run[Result]]) -> Iterator[Section]:
 
 
 def _html(top: Head, sections: Sequence[Section]) -> str:
-    try:
-        import jinja2
-    except ModuleNotFoundError as cause:
-        raise missing_extra("eval", "writing a report", cause) from cause
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: clean(value) if type(value) is str else value,
-    )
-    environment.globals["halves"] = halves
-    page = environment.get_template("page.html")
-    return page.render(head=top, sections=sections, version=__version__) + "\n"
+    return rendered("page.html", [_TEMPLATES], head=top, sections=sections, version=__version__)

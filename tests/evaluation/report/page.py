@@ -9,6 +9,9 @@ from pathlib import Path
 
 VOID = {"meta", "wbr"}
 
+LOADING = set("script link img iframe object embed source image use foreignobject base form".split())
+"""Tags that load, run or send something: no page of ours has one."""
+
 
 @dataclass
 class Element:

@@ -13,25 +13,10 @@ from reasonir_agent.errors import InputError, StoreError
 from reasonir_agent.evaluation.report import write_report
 from reasonir_agent.evaluation.results import Result, RetrievalResult
 from tests.evaluation.report import making
-from tests.evaluation.report.page import Element, read, rows, sections
+from tests.evaluation.report.page import LOADING, Element, read, rows, sections
 
 TOPICS = ["Retrieval: bright", "Query length: bright", "Efficiency: bright-leetcode",
           "Answers: Answers and citations", "RAG: MMLU"]  # fmt: skip
-
-LOADING = {
-    "script",
-    "link",
-    "img",
-    "iframe",
-    "object",
-    "embed",
-    "source",
-    "image",
-    "use",
-    "foreignobject",
-    "base",
-    "form",
-}
 
 
 @pytest.fixture(scope="module")

@@ -21,24 +21,10 @@ from reasonir_trainer.synthesis.finishing import finish
 from reasonir_trainer.synthesis.pieces import NOT_CHOSEN, Pieces
 from reasonir_trainer.synthesis.rows import Outcome
 from reasonir_trainer.synthesis.settings import SynthesisSettings
-from tests.evaluation.report.page import Element, read, rows, sections
+from tests.evaluation.report.page import LOADING, Element, read, rows, sections
 from tests.trainer.data_sets import SETTINGS, rejected, row, seed, write_items, write_seeds
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'></summary>&amp;{{ 7 * 7 }}\u202e\x1b[31m"
-LOADING = {
-    "script",
-    "link",
-    "img",
-    "iframe",
-    "object",
-    "embed",
-    "source",
-    "image",
-    "use",
-    "foreignobject",
-    "base",
-    "form",
-}
 SECTIONS = ["Examples", "Lengths", "Overlap", "Negatives", "Rejections", "Repetitions", "Cost"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from reasonir_trainer.data.examples import Candidate, Example, Source
 from reasonir_trainer.training.config import TrainingConfig, make_config
+from tests.threads import one_thread as one_thread
 
 WORDS = "why is the sky blue light scatters air small waves more than long ones river stone heat cold salt moon".split()
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """The networks here are so small that threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def sentence(number: int, length: int) -> str:

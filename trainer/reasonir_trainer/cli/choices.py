@@ -80,12 +80,7 @@ def settings_of(options: Mapping[str, Any], config: Path | None) -> tuple[Synthe
     values |= {name: value for name, value in options.items() if value is not None and value != ()}
     exclude = tuple(sorted(set(values.pop("exclude", ()))))  # their order changes nothing
     if "model" not in values:
-        model = os.environ.get("REASONIR_LLM") or _own_model()
-        if not model:
-            raise InputError(
-                "no chat model is named: give --llm provider:model (openai:gpt-5-mini) or set REASONIR_LLM"
-            )
-        values["model"] = model
+        values["model"] = model_name(None)
     ways = get_args(kinds["negatives"])
     if values.get("negatives", ways[0]) not in ways:
         raise InputError(f"negatives are had in one of these ways: {', '.join(ways)}; got {values['negatives']!r}")

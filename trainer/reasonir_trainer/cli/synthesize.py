@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -14,7 +15,8 @@ from reasonir_trainer.cli.watching import interruptible, watching
 if TYPE_CHECKING:
     from reasonir_agent.llm import Price
     from reasonir_trainer.synthesis.exclusion import Exclusion
-    from reasonir_trainer.synthesis.pipeline import How, Run
+    from reasonir_trainer.synthesis.pipeline import How, OpenCaller, Run
+    from reasonir_trainer.synthesis.progress import Progress
     from reasonir_trainer.synthesis.run_folder import Request, RunFolder
     from reasonir_trainer.synthesis.settings import SynthesisSettings
 
@@ -137,16 +139,14 @@ def synthesize(
         _estimate(named, settings, prices, shard, choices.guards(excluded, settings), as_json=as_json)
         return
     from reasonir_agent.llm import Bounds
-    from reasonir_trainer.cli.ending import finish_and_tell
     from reasonir_trainer.synthesis.pipeline import How
-    from reasonir_trainer.synthesis.run_folder import Inputs, Request, RunFolder, Shard
+    from reasonir_trainer.synthesis.run_folder import Shard
 
     _refuse_inside(named, out)
     if max_cost is not None and prices is None:
         raise InputError(
             "a bound on money needs the model's price: give --price PROMPT,COMPLETION (for a million tokens)"
         )
-    longest = reply_tokens or (_REPLY_TOKENS if max_tokens is not None or max_cost is not None else None)
     how = How(
         shard=Shard.read(shard),
         bounds=Bounds(tokens=max_tokens, money=max_cost, calls=max_calls, seconds=max_seconds),
@@ -155,64 +155,97 @@ def synthesize(
         force=force,
         seeds_only=seeds_only,
     )
-    guards = choices.guards(excluded, settings)
-    folder = RunFolder(out, how.shard)
-    request = Request(settings, Inputs.of(named), excluded, tuple(guard.sha256 for guard in guards))
-    with watching() as progress:
-        run = _run(folder, request, how, guards, progress, concurrency, longest, batch_size if batch else None)
-        with interruptible(run.interrupt):
-            report = run.work()
-    report.warnings += [warning for guard in guards for warning in guard.warnings]
-    code = finish_and_tell(folder, request, how, report, guards, push, as_json=as_json)
+    longest = reply_tokens or (_REPLY_TOKENS if max_tokens is not None or max_cost is not None else None)
+    calls = _Calls(concurrency, longest, batch_size if batch else None)
+    code = _make(named, out, settings, excluded, how, calls, push, as_json=as_json)
     if code:
         raise screen.Ended(code)
 
 
-def _run(
-    folder: RunFolder,
-    request: Request,
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """How the model is asked.
+
+    Attributes:
+        at_once: most calls under way.
+        reply_tokens: longest reply; None leaves it to the server.
+        batch_size: requests in a batch; None asks live.
+    """
+
+    at_once: int
+    reply_tokens: int | None
+    batch_size: int | None
+
+
+def _make(
+    paths: list[str],
+    out: Path,
+    settings: SynthesisSettings,
+    excluded: tuple[str, ...],
     how: How,
-    guards: list[Exclusion],
-    progress: Any,
-    concurrency: int,
-    reply_tokens: int | None,
-    batch_size: int | None,
+    calls: _Calls,
+    push: str | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Run, finish and tell; returns the exit code."""
+    from reasonir_trainer.cli.ending import finish_and_tell
+    from reasonir_trainer.synthesis.run_folder import Inputs, Request, RunFolder
+
+    guards = choices.guards(excluded, settings)
+    folder = RunFolder(out, how.shard)
+    request = Request(settings, Inputs.of(paths), excluded, tuple(guard.sha256 for guard in guards))
+    with watching() as progress:
+        run = _run(folder, request, how, calls, guards, progress)
+        with interruptible(run.interrupt):
+            report = run.work()
+    report.warnings += [warning for guard in guards for warning in guard.warnings]
+    return finish_and_tell(folder, request, how, report, guards, push, as_json=as_json)
+
+
+def _run(
+    folder: RunFolder, request: Request, how: How, calls: _Calls, guards: list[Exclusion], progress: Progress
 ) -> Run:
     """The run with its parts."""
-    from reasonir_trainer.synthesis.batch import BatchLimits
     from reasonir_trainer.synthesis.item_maker import item_maker
-    from reasonir_trainer.synthesis.opening import batched_calls, live_calls
     from reasonir_trainer.synthesis.pipeline import Run
     from reasonir_trainer.synthesis.seed_stage import DocumentSeeds
 
     settings, open_encoder = request.settings, choices.encoder_opener()
-    if batch_size is None:
-        model = choices.open_named(
-            settings.model,
-            concurrency=concurrency,
-            temperature=settings.temperature,
-            reply_tokens=reply_tokens,
-            price=how.price,
-        )
-        calls = live_calls(model)
-    else:
-        calls = batched_calls(
-            settings.model,
-            folder,
-            base_url=choices.base_url(),
-            api_key=choices.api_key(),
-            temperature=settings.temperature,
-            reply_tokens=reply_tokens,
-            limits=BatchLimits(requests=batch_size),
-        )
     return Run(
         folder,
         request,
         how,
         seeds=DocumentSeeds(request.inputs.paths, settings, open_encoder, guards),
-        open_caller=calls,
+        open_caller=_caller(folder, settings, how.price, calls),
         open_maker=item_maker(settings, open_encoder),
         progress=progress,
+    )
+
+
+def _caller(folder: RunFolder, settings: SynthesisSettings, price: Price | None, calls: _Calls) -> OpenCaller:
+    """Who answers the calls: the model at once, or a batch."""
+    from reasonir_trainer.synthesis.batch import BatchLimits
+    from reasonir_trainer.synthesis.opening import batched_calls, live_calls
+
+    if calls.batch_size is None:
+        return live_calls(
+            choices.open_named(
+                settings.model,
+                concurrency=calls.at_once,
+                temperature=settings.temperature,
+                reply_tokens=calls.reply_tokens,
+                price=price,
+            )
+        )
+    return batched_calls(
+        settings.model,
+        folder,
+        base_url=choices.base_url(),
+        api_key=choices.api_key(),
+        temperature=settings.temperature,
+        reply_tokens=calls.reply_tokens,
+        limits=BatchLimits(requests=calls.batch_size),
     )
 
 

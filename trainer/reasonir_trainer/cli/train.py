@@ -93,7 +93,7 @@ def _show(trained: Trained) -> None:
 @contextmanager
 def telling() -> Iterator[Callable[[Progress], None]]:
     """A bar on a terminal, a plain line now and then elsewhere."""
-    console = screen.stderr()
+    console = screen.err
     if not console.is_terminal or console.is_dumb_terminal:
         yield _plainly
         return

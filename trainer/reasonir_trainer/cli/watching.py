@@ -23,7 +23,7 @@ def watching(*, every: float = _EVERY) -> Iterator[Progress]:
     """Show the progress that is handed out while the block runs."""
     from reasonir_trainer.synthesis.progress import Progress
 
-    progress, console = Progress(), screen.stderr()
+    progress, console = Progress(), screen.err
     if console.is_terminal and not console.is_dumb_terminal:
         from rich.live import Live
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from reasonir_agent._version import __version__
-from reasonir_agent.errors import InputError, missing_extra
+from reasonir_agent.errors import InputError
 from reasonir_agent.evaluation import report
-from reasonir_agent.evaluation.report.figures import clean, counted, halves
+from reasonir_agent.evaluation.report.figures import counted
+from reasonir_agent.evaluation.report.rendering import rendered
 from reasonir_agent.llm import Price
 from reasonir_trainer.inspecting.gathering import Gathered, gather
 from reasonir_trainer.inspecting.sections import headline, sections
@@ -68,30 +69,15 @@ def write_page(folder: Path, file: Path, *, examples: int = EXAMPLES, price: Pri
 
 
 def _html(found: Gathered) -> str:
-    try:
-        import jinja2
-    except ModuleNotFoundError as cause:
-        raise missing_extra("eval", "writing the page about a data set", cause) from cause
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: clean(value) if type(value) is str else value,
-    )
-    environment.globals["halves"] = halves
-    page = environment.get_template("data_set.html")
-    return (
-        page.render(
-            name=found.name,
-            lead=_lead(found),
-            headline=headline(found),
-            warnings=found.warnings,
-            sections=list(sections(found)),
-            version=__version__,
-        )
-        + "\n"
+    return rendered(
+        "data_set.html",
+        _TEMPLATES,
+        name=found.name,
+        lead=_lead(found),
+        headline=headline(found),
+        warnings=found.warnings,
+        sections=list(sections(found)),
+        version=__version__,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +54,32 @@ def read_lines(file: Path) -> Iterator[tuple[int, int, bytes]]:
                 at += len(line)
     except OSError as cause:
         raise InputError(f"{file} cannot be read: {cause.strerror}") from cause
+
+
+class OpenedFiles:
+    """Files from which a line is read where it begins; open between `with` and its end.
+
+    Args:
+        files: what is opened; named by their number.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
+        self._opened: list[IO[bytes]] = []
+
+    def line(self, file: int, start: int) -> bytes:
+        """The line of a file that begins at a byte."""
+        opened = self._opened[file]
+        opened.seek(start)
+        return opened.readline()
+
+    def __enter__(self) -> Self:
+        self._opened = [file.open("rb") for file in self._files]
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for one in self._opened:
+            one.close()
 
 
 def as_outcome(line: bytes, where: str) -> Outcome:

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Final, Self
+from typing import Final
 
 from reasonir_agent.errors import InputError
 from reasonir_agent.llm import Price
@@ -25,6 +24,7 @@ from reasonir_trainer.synthesis.data_files import (
     SUMMARY,
     Aside,
     DataWriter,
+    OpenedFiles,
     as_outcome,
     read_lines,
     write_text,
@@ -113,7 +113,7 @@ class _Place:
     number: int
 
 
-class _Items:
+class _Items(OpenedFiles):
     """Every item of a run in order of its id, read from where it stands.
 
     Args:
@@ -122,8 +122,8 @@ class _Items:
     """
 
     def __init__(self, files: Sequence[Path], places: Sequence[_Place]) -> None:
-        self._files, self._places = files, places
-        self._opened: list[IO[bytes]] = []
+        super().__init__(files)
+        self._places = places
 
     @classmethod
     def of(cls, folders: Sequence[Path]) -> _Items:
@@ -161,9 +161,7 @@ class _Items:
 
     def read(self, place: _Place) -> Outcome:
         """The item at a place."""
-        opened = self._opened[place.file]
-        opened.seek(place.start)
-        return as_outcome(opened.readline(), self._where(place))
+        return as_outcome(self.line(place.file, place.start), self._where(place))
 
     def row(self, number: int) -> Row:
         """The row of a number, from 0, in order."""
@@ -173,14 +171,6 @@ class _Items:
 
     def __iter__(self) -> Iterator[Outcome]:
         return (self.read(place) for place in self._places)
-
-    def __enter__(self) -> Self:
-        self._opened = [file.open("rb") for file in self._files]
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for one in self._opened:
-            one.close()
 
     def _where(self, place: _Place) -> str:
         return f"{self._files[place.file]}:{place.number}"

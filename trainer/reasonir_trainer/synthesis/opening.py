@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from reasonir_agent.errors import InputError
 from reasonir_agent.llm import ChatModel, Meter
@@ -12,12 +12,11 @@ from reasonir_trainer.synthesis.batch.requests import ModelOptions
 from reasonir_trainer.synthesis.journal import Journal
 from reasonir_trainer.synthesis.live_caller import LiveCaller
 from reasonir_trainer.synthesis.making import RunCaller
+from reasonir_trainer.synthesis.pipeline import OpenCaller
 from reasonir_trainer.synthesis.progress import Progress
 from reasonir_trainer.synthesis.run_folder import RunFolder
 
 _PROVIDER = "openai:"
-
-OpenCaller = Callable[[Journal, Meter, Progress], AbstractAsyncContextManager[RunCaller]]
 
 
 def live_calls(model: ChatModel) -> OpenCaller:

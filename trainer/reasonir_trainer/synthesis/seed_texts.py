@@ -6,15 +6,13 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
 
 from reasonir_agent.errors import InputError
-from reasonir_trainer.synthesis.data_files import SEEDS, read_lines
+from reasonir_trainer.synthesis.data_files import SEEDS, OpenedFiles, read_lines
 from reasonir_trainer.synthesis.rows import Seed
 
 
-class SeedTexts:
+class SeedTexts(OpenedFiles):
     """The seeds of runs; memory holds their places, not their texts.
 
     Args:
@@ -25,8 +23,7 @@ class SeedTexts:
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
-        self._files = [file for folder in folders for file in seed_files(folder)]
-        self._opened: list[IO[bytes]] = []
+        super().__init__([file for folder in folders for file in seed_files(folder)])
         self._places: dict[str, tuple[int, int]] = {}
         for file, path in enumerate(self._files):
             for number, start, line in read_lines(path):
@@ -42,19 +39,9 @@ class SeedTexts:
         """The words of a seed; None where it is not known."""
         if seed not in self._places:
             return None
-        file, start = self._places[seed]
-        self._opened[file].seek(start)
         with suppress(ValueError):
-            return Seed.model_validate_json(self._opened[file].readline()).text
+            return Seed.model_validate_json(self.line(*self._places[seed])).text
         return None
-
-    def __enter__(self) -> Self:
-        self._opened = [file.open("rb") for file in self._files]
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for one in self._opened:
-            one.close()
 
 
 def seed_files(folder: Path) -> list[Path]:
