@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from reasonir_agent.errors import InputError
 from reasonir_trainer.training.config import TrainingConfig
 from reasonir_trainer.training.estimate import count_memory, estimate, trial
 from reasonir_trainer.training.model import load_base
@@ -45,6 +46,22 @@ def test_an_adapter_counts_rank_times_in_and_out(make: Make) -> None:
     assert trained == 2 * 4 * (2 * 64 + 2 * 80)
     assert trained == sum(one.numel() for one in base.trainable().values())
     assert parameters == sum(one.numel() for one in base.model.parameters())
+
+
+def test_adapters_in_some_layers_alone(make: Make) -> None:
+    config = make(method="lora", lora={"rank": 4, "targets": ["query", "value"], "layers": [1]})
+    base = load_base(config)
+    _, _, trained = count_memory(config, base.checkpoint.folder, torch.device("cpu"), 32)
+    assert trained == 4 * (2 * 64 + 2 * 64) // 2  # one layer: query and value, 32 x 32 each
+    assert trained == sum(one.numel() for one in base.trainable().values())
+    assert all(".layer.1.attention.self." in name for name in base.trainable())
+
+
+def test_a_layer_that_the_base_has_not_is_named(make: Make) -> None:
+    with pytest.raises(InputError, match=r"lora\.layers: the base has no layer 2; it has 2, from 0"):
+        load_base(make(method="lora", lora={"layers": [1, 2]}))
+    with pytest.raises(InputError, match=r"lora\.layers must hold different numbers from 0"):
+        make(method="lora", lora={"layers": [1, 1]})
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])

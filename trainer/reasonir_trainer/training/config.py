@@ -49,12 +49,29 @@ class SourceSettings(_Settings):
 
 
 class LoraSettings(_Settings):
-    """Low-rank adapters. Targets: "all" for every linear layer of the network, or names of modules ("query", "value")."""
+    """Low-rank adapters.
+
+    Attributes:
+        rank: of the two matrices.
+        alpha: the product counts alpha / rank.
+        dropout: before the first matrix.
+        targets: "all" for every linear layer of the network, or names of modules ("query", "value").
+        layers: numbers of the network's layers that get adapters, from 0; empty means all. Below the first of them nothing is
+            differentiated, which saves time, and what the base knows about words stays as it is.
+    """
 
     rank: int = Field(default=16, ge=1)
     alpha: float = Field(default=32.0, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: tuple[str, ...] = ("all",)
+    layers: tuple[int, ...] = ()
+
+    @field_validator("layers")
+    @classmethod
+    def _numbers(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(one < 0 for one in value) or len(set(value)) < len(value):
+            raise ValueError("must hold different numbers from 0")
+        return tuple(sorted(value))
 
 
 class LossConfig(_Settings):
@@ -225,6 +242,8 @@ class TrainingConfig(_Settings):
             for name in ("intensity", "rewritten"):
                 if name in one and one[name] is None:
                     del one[name]
+        if not self.lora.layers:
+            del found["lora"]["layers"]
         return found
 
 

@@ -38,6 +38,7 @@ from reasonir_trainer.training.model import (
     attention_of,
     device_of,
     dtype_of,
+    has_adapter,
     is_trained,
     precision_of,
     quiet,
@@ -272,12 +273,12 @@ def _skeleton(config: TrainingConfig, folder: Path, device: torch.device) -> Any
         for name, one in network.named_parameters():
             one.requires_grad_(is_trained(name, config))
         return network
-    wanted = targets(network, config.lora.targets)
+    wanted = targets(network, config.lora)
     for one in network.parameters():
         one.requires_grad_(False)
     for name, module in list(network.named_modules()):
         outer, _, last = name.rpartition(".")
-        if isinstance(module, nn.Linear) and last in wanted:
+        if isinstance(module, nn.Linear) and has_adapter(name, wanted, config.lora):
             setattr(network.get_submodule(outer), last, _LowRank(module, config.lora.rank))
     return network
 

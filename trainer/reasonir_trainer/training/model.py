@@ -11,9 +11,10 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,7 +32,7 @@ from reasonir_agent.encoder.tokens import TextTokenizer
 from reasonir_agent.encoder.torch_backbone import cpu_is_fast_at_bfloat16, is_bidirectional, merge_adapter
 from reasonir_agent.errors import CheckpointError, InputError, MissingExtra, boundary
 from reasonir_trainer.training import processes
-from reasonir_trainer.training.config import TrainingConfig
+from reasonir_trainer.training.config import LoraSettings, TrainingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +44,8 @@ ADAPTER: Final = "default"
 _WITH_POOLER: Final = ("bert", "roberta", "xlm-roberta", "camembert")
 _POOLER: Final = "pooler"
 """A layer of BERT's checkpoints that no vector goes through; it is kept as it was."""
+_LAYER_LISTS: Final = ("layer", "layers", "h")
+"""What the architectures call their lists of layers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +301,7 @@ def _choose_parameters(model: SentenceTransformer, config: TrainingConfig) -> No
             f"training by {config.method} needs the package {cause.name!r}; run: pip install reasonir-trainer"
         ) from cause
     inner = network(model)
-    wanted = targets(inner, config.lora.targets)
+    wanted = targets(inner, config.lora)
     for one in model.parameters():
         one.requires_grad_(False)
     settings = LoraConfig(
@@ -306,6 +309,8 @@ def _choose_parameters(model: SentenceTransformer, config: TrainingConfig) -> No
         lora_alpha=config.lora.alpha,  # type: ignore[arg-type]
         lora_dropout=config.lora.dropout,
         target_modules=wanted,
+        layers_to_transform=list(config.lora.layers) or None,
+        layers_pattern=list(_LAYER_LISTS) if config.lora.layers else None,
         exclude_modules=rf".*\b{_POOLER}\b.*" if getattr(inner, _POOLER, None) is not None else None,
         bias="none",
     )
@@ -321,21 +326,36 @@ def is_trained(name: str, config: TrainingConfig) -> bool:
     return _POOLER not in name and not (config.freeze_embeddings and is_words)
 
 
-def targets(inner: nn.Module, wanted: tuple[str, ...]) -> list[str]:
-    """Last names of the linear layers that get an adapter; a pooler, which no encoder uses, is left out."""
-    linear = {
-        name.rpartition(".")[2]
-        for name, module in inner.named_modules()
-        if isinstance(module, nn.Linear) and _POOLER not in name
-    }
-    if wanted == ("all",):
-        return sorted(linear)
-    unknown = sorted(set(wanted) - linear)
+def targets(inner: nn.Module, lora: LoraSettings) -> list[str]:
+    """Last names of the linear layers that get an adapter; a pooler, which no encoder uses, is left out.
+
+    Raises:
+        InputError: the network has no such module or no such layer.
+    """
+    names = [name for name, one in inner.named_modules() if isinstance(one, nn.Linear) and _POOLER not in name]
+    linear = {name.rpartition(".")[2] for name in names}
+    unknown = sorted(set(lora.targets) - linear) if lora.targets != ("all",) else []
     if unknown:
         raise InputError(
             f"lora.targets: the base has no linear layer {unknown[0]!r}; it has {', '.join(sorted(linear))}"
         )
-    return sorted(wanted)
+    numbers = {number for name in names if (number := _layer_of(name)) is not None}
+    missing = sorted(set(lora.layers) - numbers)
+    if missing:
+        raise InputError(f"lora.layers: the base has no layer {missing[0]}; it has {len(numbers)}, from 0")
+    return sorted(linear if lora.targets == ("all",) else lora.targets)
+
+
+def has_adapter(name: str, wanted: Sequence[str], lora: LoraSettings) -> bool:
+    """Whether the linear module of a name gets an adapter; `wanted` is what `targets` says."""
+    return name.rpartition(".")[2] in wanted and (not lora.layers or _layer_of(name) in lora.layers)
+
+
+def _layer_of(name: str) -> int | None:
+    """The number of a module's layer: 3 of encoder.layer.3.attention.self.query."""
+    parts = name.split(".")
+    found = next((number for kind, number in pairwise(parts) if kind in _LAYER_LISTS and number.isdigit()), None)
+    return None if found is None else int(found)
 
 
 def _four_bits(device: torch.device) -> Any:
