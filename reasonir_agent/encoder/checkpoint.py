@@ -26,6 +26,7 @@ _POOLING: Final = {
     "pooling_mode_lasttoken": "last",
 }
 _PROMPTS: Final = "config_sentence_transformers.json"
+_TRANSFORMER: Final = "sentence_bert_config.json"
 _NO_WINDOW: Final = 1 << 31
 """transformers writes 1e30 for a tokenizer without a limit."""
 
@@ -192,6 +193,8 @@ def _with_adapter(base: Checkpoint, adapter: Path) -> Checkpoint:
     query_template, instruction, document_prefix = _prompts(adapter)
     if query_template or document_prefix:  # all empty is what sentence-transformers writes where nobody chose any
         found = replace(found, query_template=query_template, instruction=instruction, document_prefix=document_prefix)
+    if _json(adapter / _TRANSFORMER, optional=True).get("config_kwargs") == {"is_causal": False}:
+        found = replace(found, bidirectional=True)
     if (adapter / "modules.json").is_file():
         pooling, pool_prefix = _pooling(adapter)
         found = replace(found, pooling=pooling, pool_prefix=pool_prefix)
@@ -221,7 +224,7 @@ def _own_window(folder: Path) -> int:
 
     sentence-transformers kept it in a file of its own and, from version 6, keeps it with the tokenizer.
     """
-    for name, key in (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
+    for name, key in ((_TRANSFORMER, "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
         found = _json(folder / name, optional=True).get(key)
         if isinstance(found, int) and 0 < found < _NO_WINDOW:
             return found

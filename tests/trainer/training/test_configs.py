@@ -82,3 +82,16 @@ def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("output: run\nsources: [{path: x, license: MIT}]\n")
     with pytest.raises(InputError, match=r"x\.yaml: sources\.0\.license is no setting"):
         read_config(tmp_path / "x.yaml")
+
+
+def test_what_reasonir_mini_was_trained_on_holds_nothing_that_measures_it() -> None:
+    config = read_config(CONFIGS.parent / "mini" / "train.yaml")
+    learnt = {(one.path.name, split) for one in config.sources for split in one.splits}
+    assert not any(name.startswith("bright") for name, _ in learnt)
+    measured = {(one.path.name, split) for one in config.evaluation.sets for split in one.splits}
+    assert learnt.isdisjoint(measured) and len(measured) == 4  # the fifth is BRIGHT's, whole
+    assert {split for name, split in learnt if name != "openstax"} == {"train"}
+    assert {one.path.name for one in config.sources if not one.splits} == {
+        *("medical.jsonl", "arithmetic.jsonl", "problems.jsonl", "functions.jsonl", "written.jsonl")
+    }
+    assert all(one.licence for one in config.sources)

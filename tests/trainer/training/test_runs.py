@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from transformers import AutoModel
 
 from reasonir_agent.encoder import ReasonIREncoder
 from reasonir_agent.encoder.adapter import read_adapter
+from reasonir_agent.encoder.checkpoint import read_checkpoint
 from reasonir_agent.encoder.torch_backbone import is_bidirectional
 from reasonir_agent.errors import InputError
 from reasonir_trainer.training.config import TrainingConfig
@@ -86,6 +88,37 @@ def test_a_causal_shape_is_bidirectional_in_training_and_after(make: Make, golde
     assert encoder.document_prefix == "<|embed|>\n"
     np.testing.assert_allclose(encoder.encode_queries(QUESTIONS), theirs.encode_query(QUESTIONS), atol=2e-6)
     np.testing.assert_allclose(encoder.encode_documents(QUESTIONS), theirs.encode_document(QUESTIONS), atol=2e-6)
+
+
+@pytest.mark.slow
+def test_an_adapter_says_in_what_way_it_was_trained(make: Make, golden_folder: Path, tmp_path: Path) -> None:
+    """A plain causal Llama is used as one: what the run changed about that stands beside the adapter."""
+    plain = shutil.copytree(golden_folder, tmp_path / "plain-llama")
+    config = json.loads((plain / "config.json").read_text())
+    config.pop("auto_map", None)
+    (plain / "config.json").write_text(json.dumps({**config, "architectures": ["LlamaForCausalLM"]}))
+    for name in ("modules.json", "config_sentence_transformers.json"):
+        (plain / name).unlink(missing_ok=True)
+    asked = make(
+        base=str(plain), method="lora", steps=1, document_tokens=64, query_instruction="Find a proof.", evaluation={}
+    )
+    done = train(asked)
+    assert done.adapter is not None
+    as_it_was = read_checkpoint(plain)
+    assert (as_it_was.bidirectional, as_it_was.pool_prefix, as_it_was.query_template) == (False, True, "")
+    found, merged = read_checkpoint(plain, adapter=done.adapter), read_checkpoint(done.model)
+    for one in (found, merged):
+        assert (one.bidirectional, one.pooling, one.pool_prefix) == (True, "mean", False)
+        assert one.query_template.format(instruction=one.instruction) == "<|user|>\nFind a proof.\n<|embed|>\n"
+        assert one.document_prefix == "<|embed|>\n"
+
+
+@pytest.mark.slow
+def test_an_adapter_of_a_base_that_is_used_as_before_says_nothing_about_it(make: Make) -> None:
+    done = train(make(method="lora", steps=1, evaluation={}))
+    assert done.adapter is not None
+    names = sorted(file.name for file in done.adapter.iterdir())
+    assert names == ["README.md", "adapter_config.json", "adapter_model.safetensors", "whole.json"]
 
 
 @pytest.mark.slow

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _CAUSAL: Final = ("LlamaForCausalLM", "MistralForCausalLM")
 _LONGEST: Final = 2048
+_MODULES: Final = "sentence_transformers.models"
 _POOLING: Final = {"mean": "mean", "cls": "cls", "last": "lasttoken"}
 ADAPTER: Final = "default"
 _WITH_POOLER: Final = ("bert", "roberta", "xlm-roberta", "camembert")
@@ -173,14 +174,45 @@ def save_model(base: Base, folder: Path) -> None:
 
 
 def save_adapter(base: Base, folder: Path) -> None:
-    """Write the adapter alone: adapter_model.safetensors and adapter_config.json, which names the base by its name."""
+    """Write the adapter alone: its weights and adapter_config.json, which names the base by its name.
+
+    Where it was trained in another way than its base is used (prompts, pooling, direction of attention), files of
+    sentence-transformers beside it say so, and `ReasonIREncoder` follows them.
+    """
     inner = network(base.model)
     inner.save_pretrained(str(folder), safe_serialization=True)
     # Named afterwards: at the sight of a hub name peft asks the hub while saving.
-    file = folder / "adapter_config.json"
-    settings = json.loads(file.read_text(encoding="utf-8"))
+    settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     settings["base_model_name_or_path"] = _public_name(base.name)
-    file.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    _write_json(folder / "adapter_config.json", settings)
+    trained = replace(base.checkpoint, query_template=base.query_prefix, instruction="")
+    plain = _as_it_is_used(base)
+    if (trained.query_template, trained.document_prefix) != (plain.query_template, plain.document_prefix):
+        prompts = {"query": trained.query_template, "document": trained.document_prefix}
+        _write_json(folder / "config_sentence_transformers.json", {"prompts": prompts})
+    if (trained.pooling, trained.pool_prefix) != (plain.pooling, plain.pool_prefix):
+        (folder / "1_Pooling").mkdir()
+        pooling = {"pooling_mode": _POOLING[trained.pooling], "include_prompt": trained.pool_prefix}
+        _write_json(folder / "1_Pooling" / "config.json", pooling)
+        kinds = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
+        modules = [
+            {"idx": n, "name": str(n), "path": path, "type": f"{_MODULES}.{kind}"}
+            for n, (path, kind) in enumerate(kinds)
+        ]
+        _write_json(folder / "modules.json", modules)
+    if trained.bidirectional != plain.bidirectional:
+        _write_json(folder / "sentence_bert_config.json", {"config_kwargs": {"is_causal": False}})
+
+
+def _as_it_is_used(base: Base) -> Checkpoint:
+    """What the base is without a run: its query prefix filled in."""
+    located = locate(base.name)
+    plain = read_checkpoint(located.folder, located.known, located.adapter)
+    return replace(plain, query_template=prefix(plain.query_template, plain.instruction, None), instruction="")
+
+
+def _write_json(file: Path, value: Any) -> None:
+    file.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _public_name(name: str) -> str:

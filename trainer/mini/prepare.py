@@ -1,0 +1,83 @@
+"""What `reasonir-mini` is trained on beside folders that the trainer reads itself, as JSON lines of questions and answers.
+
+    python trainer/mini/prepare.py DATA OUT
+
+DATA holds the folders medquad, gsm8k and bright_leetcode; of the last, the problems that are newer than BRIGHT are read and
+nothing else. The functions are those of the Python that runs this.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import random
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def main() -> None:
+    """Write every source."""
+    data, out = Path(sys.argv[1]), Path(sys.argv[2])
+    out.mkdir(parents=True, exist_ok=True)
+    sources = {
+        "medical": medical(data / "medquad"),
+        "arithmetic": arithmetic(data / "gsm8k"),
+        "problems": problems(data / "bright_leetcode"),
+        "functions": functions(Path(sysconfig.get_path("stdlib"))),
+    }
+    for name, pairs in sources.items():
+        lines = (json.dumps({"query": query, "positive": answer}, ensure_ascii=False) + "\n" for query, answer in pairs)
+        (out / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+        print(f"{name:12} {len(pairs):6,} questions", flush=True)
+
+
+def medical(folder: Path) -> list[tuple[str, str]]:
+    """Medical questions and their answers."""
+    rows = [row for row in _rows(folder / "pairs.jsonl") if len(row["answer"]) > 60]
+    return [(row["question"], row["answer"]) for row in random.Random(0).sample(rows, 3_500)]
+
+
+def arithmetic(folder: Path) -> list[tuple[str, str]]:
+    """Word problems and their solutions; few, since they are also used to measure."""
+    rows = random.Random(0).sample(list(_rows(folder / "train.jsonl")), 600)
+    return [(row["question"], row["answer"]) for row in rows]
+
+
+def problems(folder: Path) -> list[tuple[str, str]]:
+    """Programming problems and their solutions in Python."""
+    pairs = []
+    for row in _rows(folder / "corpus_extra.jsonl"):
+        told, mark, code = row["text"].partition("```python")
+        told = told.partition("Example 1")[0].strip()
+        if mark and len(told) > 80:
+            pairs.append((told, code.removesuffix("```").strip()))
+    return pairs
+
+
+def functions(library: Path) -> list[tuple[str, str]]:
+    """Functions of Python's own library: what they do in words, and their code without those words."""
+    pairs: dict[str, str] = {}
+    for file in sorted(library.rglob("*.py")):
+        if {"test", "tests", "site-packages", "idlelib", "lib2to3"} & set(file.parts):
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8", errors="replace"))):
+            if isinstance(node, ast.FunctionDef) and (said := ast.get_docstring(node)) and len(node.body) > 1:
+                node.body = node.body[1:]
+                code = ast.unparse(node)
+                first = " ".join(said.split("\n\n")[0].split())
+                if 5 <= len(first.split()) <= 60 and code.count("\n") > 2:
+                    pairs.setdefault(first, code[:2000])
+    return random.Random(0).sample(sorted(pairs.items()), min(1_800, len(pairs)))
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    with file.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+if __name__ == "__main__":
+    main()
