@@ -87,6 +87,22 @@ KNOWN_ENCODERS: Final[tuple[KnownEncoder, ...]] = (
         abstain_below=0.305,
     ),
     KnownEncoder(
+        name="reasonir-mini",
+        hub_id=_LOCAL_BASE,
+        architecture="bert",
+        bidirectional=True,
+        window=256,
+        dim=384,
+        licence="Apache-2.0",
+        commercial=True,
+        abstain_below=0.32,
+        adapter="reasonir-mini",
+        adapter_files=(
+            ("adapter_config.json", "61d0bee02b6bd62ce047bbc180c1b256feb0b0ba35c328861dd80f7327f024e5"),
+            ("adapter_model.safetensors", "e7e438e2024d5b5572b94d356a3095016872d87762a8ee70a113b455fb8f8fdd"),
+        ),
+    ),
+    KnownEncoder(
         name="reasonir-8b",
         hub_id="reasonir/ReasonIR-8B",
         architecture="llama",

@@ -44,7 +44,7 @@ class RerankRequest(_Request):
         json_schema_extra={
             "examples": [
                 {
-                    "model": "minilm-rerank",
+                    "model": "reasonir-mini-rerank",
                     "query": "Why do ducks not freeze to the ice?",
                     "documents": ["Their legs are a counter-current heat exchanger.", "Salt slows the yeast."],
                 }

@@ -12,15 +12,16 @@ import pytest
 from reasonir_agent.stores.encoders import stored_encoder
 from reasonir_agent.testing import write_corpus
 from tests.cli.conftest import Run
-from tests.encoder.adapters import ship
+from tests.encoder.adapters import ship, ship_none
 
 QUESTION = "Why do ducks not lose heat through their feet?"
 Command = Callable[..., Run]
 
 
 @pytest.fixture
-def old(indexed: Path, work: Path) -> Path:
+def old(indexed: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store that was made when MiniLM was the default, and its texts."""
+    ship_none(monkeypatch)
     shutil.copytree(indexed, work, dirs_exist_ok=True)
     return work
 

@@ -88,9 +88,9 @@ def test_with_a_store_everything_is_served_and_ctrl_c_ends_it(
 @pytest.mark.slow
 def test_without_a_store_it_encodes_and_sigterm_ends_it_well(start: Callable[..., Process]) -> None:
     server = start(REASONIR_TOKEN="a-long-secret")
-    assert "embeddings and rerank by minilm, no store at .reasonir, so no search and no answers" in server.line
+    assert "embeddings and rerank by reasonir-mini, no store at .reasonir, so no search and no answers" in server.line
     with openai.OpenAI(base_url=server.url + "/v1", api_key="a-long-secret") as client:
-        assert len(client.embeddings.create(model="minilm-query", input="Why?").data[0].embedding) == 384
+        assert len(client.embeddings.create(model="reasonir-mini-query", input="Why?").data[0].embedding) == 384
     with httpx.Client(base_url=server.url, timeout=30) as client:
         assert client.get("/v1/models").status_code == 401
         refused = client.post("/search", json={"question": "Why?"}, headers={"authorization": "Bearer a-long-secret"})
@@ -104,7 +104,7 @@ def test_without_a_store_it_encodes_and_sigterm_ends_it_well(start: Callable[...
 @pytest.mark.slow
 def test_a_request_under_way_is_answered_before_the_end(start: Callable[..., Process]) -> None:
     server = start()
-    body = {"model": "minilm-document", "input": [f"text {n} " * 30 for n in range(200)]}
+    body = {"model": "reasonir-mini-document", "input": [f"text {n} " * 30 for n in range(200)]}
     with httpx.Client(base_url=server.url, timeout=60) as client:
         import concurrent.futures
 
@@ -124,7 +124,7 @@ def test_a_client_that_is_killed_disturbs_nobody(start: Callable[..., Process]) 
     script = (
         "import httpx, sys; print('sending', flush=True)\n"
         f"httpx.post('{server.url}/v1/embeddings', timeout=60,"
-        " json={'model': 'minilm-document', 'input': [f'text {n} ' * 60 for n in range(2000)]})"
+        " json={'model': 'reasonir-mini-document', 'input': [f'text {n} ' * 60 for n in range(2000)]})"
     )
     client = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert client.stdout is not None
@@ -134,7 +134,9 @@ def test_a_client_that_is_killed_disturbs_nobody(start: Callable[..., Process]) 
         time.sleep(0.01)
     client.kill()
     client.communicate()
-    reply = httpx.post(f"{server.url}/v1/embeddings", json={"model": "minilm-query", "input": "next"}, timeout=60)
+    reply = httpx.post(
+        f"{server.url}/v1/embeddings", json={"model": "reasonir-mini-query", "input": "next"}, timeout=60
+    )
     assert reply.status_code == 200
     dropped = re.search(r"reasonir_texts_dropped_total ([\d.]+)", httpx.get(metrics).text)
     assert dropped is not None

@@ -48,5 +48,11 @@ def ship(patch: pytest.MonkeyPatch, adapters: Path) -> KnownEncoder:
     assert minilm is not None
     row = replace(minilm, name="reasonir-mini", adapter="mini", adapter_files=files, abstain_below=0.25)
     patch.setattr(known, "ADAPTERS", adapters)
+    ship_none(patch)
     patch.setattr(known, "KNOWN_ENCODERS", (row, *known.KNOWN_ENCODERS))
     return row
+
+
+def ship_none(patch: pytest.MonkeyPatch) -> None:
+    """The table as in a package that ships no adapter."""
+    patch.setattr(known, "KNOWN_ENCODERS", tuple(row for row in known.KNOWN_ENCODERS if not row.adapter))

@@ -146,14 +146,14 @@ def test_numpy_leaves_other_architectures_alone(golden_folder, minilm_folder):
         assert not can_run({**bert, name: value})
 
 
-def test_the_default_is_minilm(minilm, minilm_folder):
+def test_it_takes_no_prefixes_and_its_threshold_is_of_that(minilm):
     from reasonir_agent.encoder import ReasonIREncoder
 
-    encoder = ReasonIREncoder()
+    encoder = minilm()
     assert (encoder.name, encoder.dim, encoder.window) == ("minilm", 384, 256)
     assert (encoder.query_prefix, encoder.document_prefix) == ("", "")
     assert encoder.abstain_below is not None
-    assert ReasonIREncoder(query_instruction="query: ").abstain_below is None  # calibrated without a prefix
+    assert ReasonIREncoder("minilm", query_instruction="query: ").abstain_below is None  # calibrated without a prefix
 
 
 def test_the_share_of_unknown_tokens_is_that_of_the_design(minilm):

@@ -12,7 +12,7 @@ from reasonir_agent.encoder import ReasonIREncoder, known, locate
 from reasonir_agent.encoder.adapter import CONFIG, WEIGHTS
 from reasonir_agent.encoder.known import KnownEncoder, default_encoder, known_encoder
 from reasonir_agent.errors import CheckpointError, InputError
-from tests.encoder.adapters import MINILM_HUB_ID, ship
+from tests.encoder.adapters import MINILM_HUB_ID, ship, ship_none
 
 
 @pytest.fixture
@@ -43,8 +43,7 @@ def test_it_is_the_default_where_its_files_are_there(row):
 
 
 def test_without_a_row_the_default_is_minilm(monkeypatch):
-    rows = tuple(row for row in known.KNOWN_ENCODERS if not row.adapter)
-    monkeypatch.setattr(known, "KNOWN_ENCODERS", rows)
+    ship_none(monkeypatch)
     assert default_encoder() == "minilm"
 
 

@@ -14,6 +14,7 @@ from chromadb.api.async_client import AsyncClient
 from chromadb.config import Settings
 
 from reasonir_agent.corpus.reembed import reembed_collection
+from reasonir_agent.encoder.known import default_encoder
 from reasonir_agent.errors import EncoderMismatch, InputError, StoreError
 from reasonir_agent.stores.chroma import HNSW, Collection, ReasonIREmbeddingFunction, open_collection
 from reasonir_agent.stores.chroma import embedding_function as module
@@ -70,7 +71,8 @@ class TestMaking:
     def test_a_name_an_encoder_a_function_or_nothing_is_an_encoder(self, client: Any) -> None:
         made = open_collection(client, "usual")
         assert made.metadata == {FINGERPRINT: ReasonIREmbeddingFunction().encoder.fingerprint.id}
-        for encoder in ("minilm", ReasonIREmbeddingFunction("minilm"), ReasonIREmbeddingFunction().encoder):
+        name = default_encoder()
+        for encoder in (name, ReasonIREmbeddingFunction(name), ReasonIREmbeddingFunction().encoder):
             assert open_collection(client, "usual", encoder=encoder).id == made.id  # type: ignore[arg-type]
         with pytest.raises(InputError, match="encoder must be an encoder or its name, got int"):
             open_collection(client, "more", encoder=7)  # type: ignore[arg-type]

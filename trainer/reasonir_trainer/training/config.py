@@ -122,12 +122,15 @@ class EvaluationSettings(_Settings):
         every: steps between two measurements.
         patience: measurements without a better average after which training stops; None trains to the end.
         blend: shares of the way from the base to the best weights that are tried at the end; the best is kept.
+        most_loss: share of its nDCG@10 that a set may lose: of what is tried at the end, what keeps to it goes before what
+            does not, whatever the averages; None goes by the average alone.
     """
 
     sets: tuple[EvaluationSet, ...] = ()
     every: int = Field(default=100, ge=1)
     patience: int | None = Field(default=None, ge=1)
     blend: tuple[float, ...] = ()
+    most_loss: float | None = Field(default=None, ge=0, lt=1)
 
     @field_validator("blend")
     @classmethod
@@ -238,8 +241,8 @@ class TrainingConfig(_Settings):
         found = self.model_dump(mode="json", exclude=set(_FREE))
         for source in found["sources"]:
             del source["licence"]
-        for one in (found, *found["evaluation"]["sets"]):  # what was left out is as if the setting did not exist
-            for name in ("intensity", "rewritten"):
+        for one in (found, found["evaluation"], *found["evaluation"]["sets"]):  # left out is as if it did not exist
+            for name in ("intensity", "most_loss", "rewritten"):
                 if name in one and one[name] is None:
                     del one[name]
         if not self.lora.layers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
@@ -70,9 +70,28 @@ def measure(encoder: LiveEncoder, held_out: Sequence[HeldOut]) -> dict[str, floa
     return found
 
 
-def average(measured: dict[str, float]) -> float:
+def average(measured: Mapping[str, float]) -> float:
     """The mean over sets, which is what weights are chosen by."""
     return sum(measured.values()) / len(measured)
+
+
+def is_better(
+    found: Mapping[str, float], than: Mapping[str, float], before: Mapping[str, float], most_loss: float | None
+) -> bool:
+    """Whether weights are taken rather than others, by what was measured with both.
+
+    Args:
+        found: nDCG@10 of each set with the one.
+        than: with the other.
+        before: with the base.
+        most_loss: share of its value with the base that a set may lose; None goes by the average alone.
+    """
+
+    def rank(one: Mapping[str, float]) -> tuple[bool, float]:
+        limit = 1.0 if most_loss is None else most_loss
+        return all(one[name] >= before[name] * (1 - limit) for name in before), average(one)
+
+    return rank(found) > rank(than)
 
 
 class _LastDocuments:

@@ -25,7 +25,7 @@ from reasonir_trainer.training import processes
 from reasonir_trainer.training.card import CARD, Facts, card
 from reasonir_trainer.training.config import TrainingConfig
 from reasonir_trainer.training.estimate import Estimate, estimate
-from reasonir_trainer.training.evaluating import HeldOut, average, measure, open_held_out
+from reasonir_trainer.training.evaluating import HeldOut, is_better, measure, open_held_out
 from reasonir_trainer.training.history import History
 from reasonir_trainer.training.intensity import weighted
 from reasonir_trainer.training.live import LiveEncoder
@@ -308,12 +308,13 @@ def _finish(
     trained = history.losses[-1].step if history.losses else 0
     if best is not None:
         load_trained(base.model, config.output / BEST / TRAINED)
+    before = dict(history.measured[0].sets) if history.measured else {}
     share, after = 1.0, dict(best.sets) if best else {}
     encoder = LiveEncoder(base)
     for one in config.evaluation.blend if best is not None and best.step > 0 else ():
         with blended(base, start, one):
             found = processes.as_first_says(measure(encoder, held_out))
-        if average(found) > average(after):
+        if is_better(found, after, before, config.evaluation.most_loss):
             share, after = one, found
     if share < 1.0:
         blend(base, start, share)
@@ -323,7 +324,7 @@ def _finish(
         sources=sources,
         counts=make_mix(config, sources, processes.count()).counts(),
         steps=trained,
-        before=dict(history.measured[0].sets) if history.measured else {},
+        before=before,
         after=after,
         best_step=best.step if best else trained,
         blend=share,
@@ -335,7 +336,7 @@ def _finish(
         model=model,
         adapter=adapter,
         steps=trained,
-        before=dict(facts.before),
+        before=before,
         after=after,
         best_step=facts.best_step,
         blend=share,
