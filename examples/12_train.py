@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import runpy
 import tempfile
 from pathlib import Path
@@ -22,7 +23,10 @@ from reasonir_agent.encoder import ReasonIREncoder
 from reasonir_agent.testing import ScriptedChatServer
 
 SYNTHESIZE = runpy.run_path(str(Path(__file__).with_name("11_synthesize.py")))  # its script, corpus and command()
-CORPUS, script, command = (SYNTHESIZE[name] for name in ("CORPUS", "script", "command"))
+script, command = SYNTHESIZE["script"], SYNTHESIZE["command"]
+CORPUS = os.path.relpath(
+    SYNTHESIZE["CORPUS"]
+)  # a document's name decides on which side it is: the same on every machine
 QUESTION = "Why does a hole drilled at the end of a crack stop it from growing?"
 
 

@@ -80,7 +80,7 @@ def test_a_name_that_is_nothing_ends_in_one_sentence(no_hub, name, tmp_path, mon
     assert "\n" not in str(caught.value)
     if name != "..":
         assert str(caught.value).startswith(f"unknown encoder {name[:200]!r}")
-        assert "minilm, reasonir-8b" in str(caught.value)
+        assert "minilm, reasonir-mini, reasonir-8b" in str(caught.value)
     assert no_hub == []
 
 
