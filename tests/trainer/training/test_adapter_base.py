@@ -12,7 +12,8 @@ from reasonir_agent.encoder import ReasonIREncoder
 from reasonir_agent.errors import InputError
 from reasonir_trainer.training.config import TrainingConfig
 from reasonir_trainer.training.live import LiveEncoder
-from reasonir_trainer.training.model import load_base, save_model
+from reasonir_trainer.training.model import load_base
+from reasonir_trainer.training.saving import save_model
 from tests.encoder.adapters import MINILM_HUB_ID, MINILM_LAYERS, write_adapter
 
 TEXTS = ["Why is the sky blue?", "Small waves scatter more than long ones."]

@@ -3,6 +3,7 @@
 config.py      what is asked for, from a YAML file
 model.py       the base: any sentence-transformers model or a causal checkpoint made bidirectional; LoRA, full
 losses.py      one loss over the documents of the global batch, its gradients cached (GradCache)
+saving.py      what a run leaves: the whole model, and the adapter alone
 trainer.py     sentence-transformers' trainer with our batches and checkpoints
 evaluating.py  nDCG@10 on held-out data while training
 intensity.py   weights of examples by how much reasoning they need

@@ -30,7 +30,7 @@ from reasonir_trainer.training.history import History
 from reasonir_trainer.training.intensity import weighted
 from reasonir_trainer.training.live import LiveEncoder
 from reasonir_trainer.training.losses import ContrastiveLoss, LossSettings
-from reasonir_trainer.training.model import Base, blend, blended, load_base, quiet, save_adapter, save_model
+from reasonir_trainer.training.model import Base, blend, blended, load_base, quiet
 from reasonir_trainer.training.plot import write_plot
 from reasonir_trainer.training.resume import (
     ADAPTER_FOLDER,
@@ -40,6 +40,7 @@ from reasonir_trainer.training.resume import (
     open_run,
     write_whole,
 )
+from reasonir_trainer.training.saving import save_adapter, save_model
 from reasonir_trainer.training.sizes import kept_tokens, mini_batch_tokens
 from reasonir_trainer.training.trainer import TRAINED, AnchorVectors, ContrastiveTrainer, Steps, load_trained
 from reasonir_trainer.training.watching import BEST, Progress, Watcher
