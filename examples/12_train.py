@@ -24,9 +24,8 @@ from reasonir_agent.testing import ScriptedChatServer
 
 SYNTHESIZE = runpy.run_path(str(Path(__file__).with_name("11_synthesize.py")))  # its script, corpus and command()
 script, command = SYNTHESIZE["script"], SYNTHESIZE["command"]
-CORPUS = os.path.relpath(
-    SYNTHESIZE["CORPUS"]
-)  # a document's name decides on which side it is: the same on every machine
+# A document's name decides whether it is held out: relative, it is the same on every machine.
+CORPUS = os.path.relpath(SYNTHESIZE["CORPUS"])
 QUESTION = "Why does a hole drilled at the end of a crack stop it from growing?"
 
 

@@ -6,7 +6,7 @@ it has. The table's rows carry what those files do not say, and what the command
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -74,27 +74,23 @@ ADAPTERS: Final = Path(__file__).parent / "adapters"
 _LOCAL_BASE: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _QWEN_QUERY = "Instruct: {instruction}\nQuery:"
 
+_MINILM: Final = KnownEncoder(
+    name="minilm",
+    hub_id=_LOCAL_BASE,
+    architecture="bert",
+    bidirectional=True,
+    window=256,
+    dim=384,
+    licence="Apache-2.0",
+    commercial=True,
+    abstain_below=0.305,
+)
+
 KNOWN_ENCODERS: Final[tuple[KnownEncoder, ...]] = (
-    KnownEncoder(
-        name="minilm",
-        hub_id=_LOCAL_BASE,
-        architecture="bert",
-        bidirectional=True,
-        window=256,
-        dim=384,
-        licence="Apache-2.0",
-        commercial=True,
-        abstain_below=0.305,
-    ),
-    KnownEncoder(
+    _MINILM,
+    replace(
+        _MINILM,
         name="reasonir-mini",
-        hub_id=_LOCAL_BASE,
-        architecture="bert",
-        bidirectional=True,
-        window=256,
-        dim=384,
-        licence="Apache-2.0",
-        commercial=True,
         abstain_below=0.32,
         adapter="reasonir-mini",
         adapter_files=(
@@ -185,7 +181,7 @@ KNOWN_ENCODERS: Final[tuple[KnownEncoder, ...]] = (
     ),
 )
 
-MINILM: Final = "minilm"
+MINILM: Final = _MINILM.name
 _BETTER: Final = "reasonir-mini"
 MULTILINGUAL_ENCODER: Final = "multilingual-e5-small"
 

@@ -1,4 +1,4 @@
-"""The adapter that this package ships: whole, merged as peft merges it, alike in both networks, and better where it was trained for."""
+"""The adapter that this package ships: whole, merged as peft merges it, near its base, and opened without torch."""
 
 from __future__ import annotations
 
