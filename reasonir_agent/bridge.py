@@ -3,14 +3,21 @@
 A fresh loop for every call would leave HTTP connections behind that belong to a loop that is gone. Here they live on,
 and a call that is interrupted (Ctrl-C) cancels what it had under way. Asynchronous code whose connections have to outlive
 the caller's loop runs there too, by `on_our_loop`.
+
+A stream that breaks off leaves its generators, suspended and in a circle, to the garbage collector, which may run on any
+thread. asyncio would begin to close the first of them while the collector, on its own thread, is still at the others:
+"async generator already executing". Those of our loop are closed when the collection is over, one after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import gc
+import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -74,6 +81,45 @@ def _background_loop() -> asyncio.AbstractEventLoop:
         # a forked process has the loop and not its thread
         if _loop is None or _thread is None or not _thread.is_alive():
             _loop = asyncio.new_event_loop()
+            _loop.call_soon(_Closing(_loop).begin)
             _thread = threading.Thread(target=_loop.run_forever, name="reasonir-loop", daemon=True)
             _thread.start()
         return _loop
+
+
+class _Closing:
+    """Closes the asynchronous generators of a loop that were left in the middle."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._left: list[AsyncGenerator[Any, Any]] = []
+        self._under_way: set[asyncio.Task[None]] = set()  # the loop itself holds no task
+
+    def begin(self) -> None:
+        """To be called on the loop, which has set hooks of its own by then."""
+        sys.set_asyncgen_hooks(finalizer=self._found)
+        gc.callbacks.append(self._collected)
+
+    def _found(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self._left.append(generator)
+        if (
+            sys.get_asyncgen_hooks().finalizer == self._found
+        ):  # on the loop itself: the collection is over when it goes on
+            self._loop.call_soon(self._close)
+
+    def _collected(self, phase: str, _: dict[str, int]) -> None:
+        if phase == "stop" and self._left and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._close)
+
+    def _close(self) -> None:
+        left, self._left = self._left, []
+        if left:
+            task = self._loop.create_task(_close_each(left))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+
+async def _close_each(generators: list[AsyncGenerator[Any, Any]]) -> None:
+    for generator in generators:
+        with contextlib.suppress(Exception):  # its connection is gone; nobody waits for it
+            await generator.aclose()

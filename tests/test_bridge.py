@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import multiprocessing
 import threading
+import time
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -151,3 +154,69 @@ def test_a_forked_process_gets_a_loop_of_its_own() -> None:
         if child.is_alive():
             child.kill()
     assert child.exitcode == 0
+
+
+def test_generators_left_in_a_circle_are_closed_when_the_collection_is_over() -> None:
+    """As a client leaves them whose stream breaks off. The collector runs here, and takes its time over the circle."""
+    closed: list[str] = []
+    closed_meanwhile: list[int] = []
+
+    class Stream:
+        def __init__(self) -> None:
+            self.outer = self.events(self.numbers())
+            self.slow = Slow()
+
+        async def numbers(self) -> AsyncIterator[int]:
+            try:
+                yield 1
+            finally:
+                closed.append(threading.current_thread().name)
+
+        async def events(self, within: AsyncIterator[int]) -> AsyncIterator[int]:
+            try:
+                async for one in within:
+                    yield one
+            finally:
+                closed.append(threading.current_thread().name)
+
+    class Slow:
+        def __del__(self) -> None:
+            time.sleep(0.05)
+            closed_meanwhile.append(len(closed))
+
+    async def leave() -> None:
+        for _ in range(3):
+            async for _ in Stream().outer:
+                break
+
+    gc.collect()
+    gc.disable()
+    try:
+        run_sync(leave())
+        assert closed == [], "they wait for the collector"
+        gc.collect()
+    finally:
+        gc.enable()
+    for _ in range(200):
+        if len(closed) < 6:
+            time.sleep(0.02)
+    assert closed == ["reasonir-loop"] * 6
+    assert closed_meanwhile == [0] * 3
+
+
+def test_generators_left_on_the_loop_itself_are_closed_there() -> None:
+    where: list[str] = []
+
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            where.append(threading.current_thread().name)
+
+    async def leave() -> None:
+        async for _ in numbers():
+            break
+        await asyncio.sleep(0.01)
+
+    run_sync(leave())
+    assert where == ["reasonir-loop"]
