@@ -84,6 +84,15 @@ def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
         read_config(tmp_path / "x.yaml")
 
 
+def test_a_loss_allowed_to_blends_wants_blends(tmp_path: Path) -> None:
+    sets = "evaluation: {sets: [{path: x}], most_loss: 0.03}"
+    (tmp_path / "x.yaml").write_text(f"output: run\nsources: [{{path: x}}]\n{sets}\n")
+    with pytest.raises(
+        InputError, match=r"most_loss says which shares of evaluation\.blend may be taken.* such as blend: "
+    ):
+        read_config(tmp_path / "x.yaml")
+
+
 def test_what_reasonir_mini_was_trained_on_holds_nothing_that_measures_it() -> None:
     config = read_config(CONFIGS.parent / "mini" / "train.yaml")
     learnt = {(one.path.name, split) for one in config.sources for split in one.splits}
@@ -91,7 +100,11 @@ def test_what_reasonir_mini_was_trained_on_holds_nothing_that_measures_it() -> N
     measured = {(one.path.name, split) for one in config.evaluation.sets for split in one.splits}
     assert learnt.isdisjoint(measured) and len(measured) == 4  # the fifth is BRIGHT's, whole
     assert {split for name, split in learnt if name != "openstax"} == {"train"}
-    assert {one.path.name for one in config.sources if not one.splits} == {
-        *("medical.jsonl", "arithmetic.jsonl", "problems.jsonl", "functions.jsonl", "written.jsonl")
+    prepared = {one.path.stem for one in config.sources if not one.splits}
+    assert {name for name in prepared if not name.startswith("reasoned-")} == {
+        *("medical", "arithmetic", "problems", "functions", "written")
     }
+    written = (CONFIGS.parent / "mini" / "reasoned.jsonl").read_text("utf-8").splitlines()
+    groups = {"reasoned-" + json.loads(line)["id"].partition("-")[0] for line in written}
+    assert groups == {name for name in prepared if name.startswith("reasoned-")}
     assert all(one.licence for one in config.sources)

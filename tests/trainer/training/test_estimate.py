@@ -149,3 +149,16 @@ def test_a_run_with_its_estimate_is_the_run_without(make: Make) -> None:
     assert one == two
     assert len(told) == 1 and told[0].is_measured and told[0].seconds > 0 and told[0].steps == 6
     assert replace(told[0], tokens_per_second=None).seconds is None
+
+
+def test_an_anchor_s_own_pass_takes_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass without a graph takes 1 s here, one with 3 s; no graph is kept beyond a mini-batch."""
+    monkeypatch.setattr(f"{trial.__module__}._seconds", lambda *_, with_graph: 3.0 if with_graph else 1.0)
+
+    def rate(anchor: float) -> float:
+        config = make(keep_tokens=0, loss={"anchor": anchor})
+        base, sources = load_base(config), read_sources(config)
+        batch = make_reading(config, base, sources).batch(make_mix(config, sources).draw(0))
+        return trial(config, base, [batch])
+
+    assert rate(0.0) / rate(1.0) == pytest.approx(5 / 4)

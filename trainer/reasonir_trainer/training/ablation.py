@@ -147,7 +147,7 @@ def config_of(ablation: Ablation, name: str) -> TrainingConfig:
     """The run of a mix."""
     config = ablation.config
     sources = tuple(one for one in config.sources if one.label in ablation.mixes[name])
-    evaluation = config.evaluation.model_copy(update={"patience": None, "blend": ()})
+    evaluation = config.evaluation.model_copy(update={"patience": None, "blend": (), "most_loss": None})
     changes = {"sources": sources, "evaluation": evaluation, "output": config.output / name}
     return config.model_copy(update=changes)
 

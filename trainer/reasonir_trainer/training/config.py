@@ -232,6 +232,11 @@ class TrainingConfig(_Settings):
             )
         if self.evaluation.blend and not self.evaluation.sets:
             raise ValueError("evaluation.blend needs evaluation.sets to choose by")
+        if self.evaluation.most_loss is not None and not self.evaluation.blend:
+            raise ValueError(
+                "evaluation.most_loss says which shares of evaluation.blend may be taken, and none are given; add them, such "
+                "as blend: [0.5, 0.75]"
+            )
         if not self.loss.contrast + self.loss.distill + self.loss.anchor > 0:
             raise ValueError("loss has no part: one of contrast, distill and anchor must be above 0")
         return self

@@ -10,8 +10,8 @@ Memory is counted on the network's skeleton, which has shapes and no numbers, so
     vectors      of the batch, their gradients, and a block of the score matrix
 
 Time is tokens of a step over tokens a second. The tokens are counted on one batch of each source. The rate is that of a short
-trial on this machine (GradCache: a pass without a graph for the tokens whose graph is not kept, then one with a graph), or
-what the user states. What is left out is said in `LEFT_OUT`, and printed.
+trial on this machine (GradCache: a pass without a graph for the tokens whose graph is not kept, then one with a graph; with an
+anchor one more without, for the base's vectors), or what the user states. What is left out is said in `LEFT_OUT`, and printed.
 """
 
 from __future__ import annotations
@@ -223,7 +223,8 @@ def trial(config: TrainingConfig, base: Base, batches: list[Batch]) -> float:
         base.model.zero_grad(set_to_none=True)
     total = sum(one.queries.tokens + one.documents.tokens for one in batches) / len(batches)
     twice = max(0.0, 1 - kept_tokens(config, device) / total)  # share of the tokens that are gone through twice
-    return tokens / (with_graph + twice * without)
+    base_s = 1.0 if config.loss.anchor else 0.0  # a text that comes again is not encoded again: this is the most
+    return tokens / (with_graph + (twice + base_s) * without)
 
 
 def _seconds(base: Base, features: Mapping[str, Any], *, with_graph: bool) -> float:
