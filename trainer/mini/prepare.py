@@ -2,7 +2,8 @@
 
     python trainer/mini/prepare.py DATA OUT
 
-DATA holds the folders medquad, gsm8k and bright_leetcode; of the last, the problems that are newer than BRIGHT are read and
+OUT gets one file a source, those of `reasoned.jsonl` by field: a batch comes from one source, and passages of the same field are
+the better negatives. DATA holds the folders medquad, gsm8k and bright_leetcode; of the last, the problems that are newer than BRIGHT are read and
 nothing else. The functions are those of the Python that runs this.
 """
 
@@ -27,11 +28,12 @@ def main() -> None:
         "arithmetic": arithmetic(data / "gsm8k"),
         "problems": problems(data / "bright_leetcode"),
         "functions": functions(Path(sysconfig.get_path("stdlib"))),
+        **reasoned(Path(__file__).with_name("reasoned.jsonl")),
     }
     for name, pairs in sources.items():
         lines = (json.dumps({"query": query, "positive": answer}, ensure_ascii=False) + "\n" for query, answer in pairs)
         (out / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
-        print(f"{name:12} {len(pairs):6,} questions", flush=True)
+        print(f"{name:14} {len(pairs):6,} questions", flush=True)
 
 
 def medical(folder: Path) -> list[tuple[str, str]]:
@@ -71,6 +73,15 @@ def functions(library: Path) -> list[tuple[str, str]]:
                 if 5 <= len(first.split()) <= 60 and code.count("\n") > 2:
                     pairs.setdefault(first, code[:2000])
     return random.Random(0).sample(sorted(pairs.items()), min(1_800, len(pairs)))
+
+
+def reasoned(file: Path) -> dict[str, list[tuple[str, str]]]:
+    """Questions and their rewrites, each with the passage that helps, by the prefix of their ids."""
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for row in _rows(file):
+        group = pairs.setdefault("reasoned-" + row["id"].partition("-")[0], [])
+        group += [(row["query"], row["positive"]), (row["rewrite"], row["positive"])]
+    return pairs
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from reasonir_agent.errors import InputError
+from reasonir_trainer.training.ablation import read_ablation
 from reasonir_trainer.training.config import TrainingConfig, make_config, read_config
 from reasonir_trainer.training.estimate import count_memory
 
@@ -93,8 +94,9 @@ def test_a_loss_allowed_to_blends_wants_blends(tmp_path: Path) -> None:
         read_config(tmp_path / "x.yaml")
 
 
-def test_what_reasonir_mini_was_trained_on_holds_nothing_that_measures_it() -> None:
-    config = read_config(CONFIGS.parent / "mini" / "train.yaml")
+@pytest.mark.parametrize("name", ["train", "reasoned"])
+def test_what_reasonir_mini_was_trained_on_holds_nothing_that_measures_it(name: str) -> None:
+    config = read_config(CONFIGS.parent / "mini" / f"{name}.yaml")
     learnt = {(one.path.name, split) for one in config.sources for split in one.splits}
     assert not any(name.startswith("bright") for name, _ in learnt)
     measured = {(one.path.name, split) for one in config.evaluation.sets for split in one.splits}
@@ -106,5 +108,13 @@ def test_what_reasonir_mini_was_trained_on_holds_nothing_that_measures_it() -> N
     }
     written = (CONFIGS.parent / "mini" / "reasoned.jsonl").read_text("utf-8").splitlines()
     groups = {"reasoned-" + json.loads(line)["id"].partition("-")[0] for line in written}
-    assert groups == {name for name in prepared if name.startswith("reasoned-")}
+    assert {name for name in prepared if name.startswith("reasoned-")} == (groups if name == "reasoned" else set())
     assert all(one.licence for one in config.sources)
+
+
+def test_the_mixes_of_the_ablation_hold_nothing_that_measures_them() -> None:
+    asked = read_ablation(CONFIGS.parent / "mini" / "ablate.yaml")
+    learnt = {(one.path.name, split) for one in asked.config.sources for split in one.splits}
+    assert learnt.isdisjoint({(one.path.name, split) for one in asked.config.evaluation.sets for split in one.splits})
+    assert not any(one.path.name.startswith("bright") for one in asked.config.sources)
+    assert set(asked.mixes["both"]) == {*asked.mixes["public"], *asked.mixes["written"]}
