@@ -14,7 +14,6 @@ so w = 0 is the first stage alone and w = 1 late interaction alone.
 from __future__ import annotations
 
 import argparse
-import random
 import time
 import warnings
 from pathlib import Path
@@ -29,6 +28,9 @@ from sentence_transformers.sentence_transformer.modules import Normalize
 
 from reasonir_agent.encoder import ReasonIREncoder
 from reasonir_agent.evaluation.metrics import HEADLINE, score
+from reasonir_agent.evaluation.ranking import FirstStage, as_run
+from reasonir_agent.evaluation.systems import Dense
+from reasonir_agent.evaluation.vector_cache import VectorCache
 from reasonir_trainer.training.config import TrainingConfig, read_config
 from reasonir_trainer.training.evaluating import HeldOut, open_held_out
 from reasonir_trainer.training.model import Base, load_base, network, quiet
@@ -39,18 +41,11 @@ Candidates = dict[str, dict[str, float]]
 """For each question the first documents with their cosines."""
 
 
-def first_stage(encoder: ReasonIREncoder, one: HeldOut, depth: int) -> Candidates:
+def first_stage(dense: Dense, one: HeldOut, depth: int) -> Candidates:
     split = one.split
     assert split.documents is not None
-    names = np.array(split.documents.ids)
-    documents = np.asarray(encoder.encode_documents(split.documents.texts))
-    found: Candidates = {}
-    for query, text in split.queries.items():
-        cosines = documents @ np.asarray(encoder.encode_queries([text]))[0]
-        left_out = set(split.excluded.get(query, ()))
-        order = [place for place in np.argsort(-cosines) if names[place] not in left_out][:depth]
-        found[query] = {str(names[place]): float(cosines[place]) for place in order}
-    return found
+    ranked = as_run(FirstStage(dense, None).open(split, split.documents).rank(split.queries))
+    return {query: dict(list(found.items())[:depth]) for query, found in ranked.items()}
 
 
 def late_interaction(base: Base, tokens: int) -> MultiVectorEncoder:
@@ -96,7 +91,7 @@ def ordered_again(model: MultiVectorEncoder, one: HeldOut, candidates: Candidate
     split = one.split
     assert split.documents is not None
     texts = dict(zip(split.documents.ids, split.documents.texts, strict=True))
-    needed = sorted({name for found in candidates.values() for name in found}, key=lambda name: len(texts[name]))
+    needed = sorted({name for found in candidates.values() for name in found})
     with torch.inference_mode():
         documents = dict(zip(needed, model.encode_document([texts[name] for name in needed]), strict=True))
         runs: dict[float, Candidates] = {share: {} for share in SHARES}
@@ -134,9 +129,9 @@ def main() -> None:
     arguments.add_argument("--rate", type=float, default=5e-5)
     arguments.add_argument("--queries", type=int, default=60)
     arguments.add_argument("--depth", type=int, default=50)
+    arguments.add_argument("--cache", type=Path, default=Path("evaluations/vectors"))
     asked = arguments.parse_args()
     warnings.filterwarnings("ignore")
-    random.seed(0)
     torch.manual_seed(0)
     config = read_config(asked.config).model_copy(
         update={
@@ -151,8 +146,8 @@ def main() -> None:
     held_out = [
         one for one in open_held_out(sets) if one.split.documents is not None and one.split.documents.units is None
     ]
-    encoder = ReasonIREncoder("reasonir-mini")
-    candidates = {one.name: first_stage(encoder, one, asked.depth) for one in held_out}
+    dense = Dense("reasonir-mini", ReasonIREncoder("reasonir-mini"), VectorCache(asked.cache))
+    candidates = {one.name: first_stage(dense, one, asked.depth) for one in held_out}
     base = load_base(config)
     model = late_interaction(base, 256)
     model.eval()

@@ -102,9 +102,7 @@ class _Closing:
 
     def _found(self, generator: AsyncGenerator[Any, Any]) -> None:
         self._left.append(generator)
-        if (
-            sys.get_asyncgen_hooks().finalizer == self._found
-        ):  # on the loop itself: the collection is over when it goes on
+        if threading.current_thread() is _thread:  # the collection is over when the loop goes on
             self._loop.call_soon(self._close)
 
     def _collected(self, phase: str, _: dict[str, int]) -> None:

@@ -2,9 +2,9 @@
 
     python trainer/mini/prepare.py DATA OUT
 
-OUT gets one file a source, those of `reasoned.jsonl` by field: a batch comes from one source, and passages of the same field are
-the better negatives. DATA holds the folders medquad, gsm8k and bright_leetcode; of the last, the problems that are newer than BRIGHT are read and
-nothing else. The functions are those of the Python that runs this.
+DATA holds the folders medquad, gsm8k and bright_leetcode; of the last, the problems that are newer than BRIGHT are read and
+nothing else. The functions are those of the Python that runs this. OUT gets one file a source, those of `reasoned.jsonl` by
+field: a batch comes from one source, and passages of the same field are the better negatives.
 """
 
 from __future__ import annotations

@@ -223,8 +223,8 @@ def trial(config: TrainingConfig, base: Base, batches: list[Batch]) -> float:
         base.model.zero_grad(set_to_none=True)
     total = sum(one.queries.tokens + one.documents.tokens for one in batches) / len(batches)
     twice = max(0.0, 1 - kept_tokens(config, device) / total)  # share of the tokens that are gone through twice
-    base_s = 1.0 if config.loss.anchor else 0.0  # a text that comes again is not encoded again: this is the most
-    return tokens / (with_graph + (twice + base_s) * without)
+    anchored = 1.0 if config.loss.anchor else 0.0  # a text that comes again is not encoded again: this is the most
+    return tokens / (with_graph + (twice + anchored) * without)
 
 
 def _seconds(base: Base, features: Mapping[str, Any], *, with_graph: bool) -> float:
