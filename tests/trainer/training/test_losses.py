@@ -153,6 +153,24 @@ def test_with_dropout_the_second_pass_draws_what_the_first_drew(
         assert_equal(found, {name: one.grad for name, one in here.base.trainable().items() if one.grad is not None})
 
 
+@pytest.mark.parametrize("keep", [0, 100])
+def test_the_vectors_of_a_side_lie_in_one_place(scene: Callable[..., Scene], source: Source, keep: int) -> None:
+    """Apart, they fragment the memory, which then grows with the batch by more than the vectors."""
+    here = scene(source)
+    places: list[tuple[int, int]] = []
+
+    class Watched(ContrastiveLoss):
+        def calculate_loss(
+            self, reps: list[list[Tensor]], labels: Any = None, *, with_backward: bool = False
+        ) -> Tensor:
+            places.extend((len(side), len({one.untyped_storage().data_ptr() for one in side})) for side in reps)
+            return super().calculate_loss(reps, labels, with_backward=with_backward)
+
+    here.gradients(Watched(here.base.model, LossSettings(), mini_batch_tokens=61, keep_tokens=keep))
+    assert [one for _, one in places] == [1, 1]
+    assert min(count for count, _ in places) > 2
+
+
 def test_dropout_off_draws_nothing(scene: Callable[..., Scene], source: Source) -> None:
     here = scene(source)
     state = torch.get_rng_state()

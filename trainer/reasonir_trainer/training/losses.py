@@ -119,6 +119,7 @@ class ContrastiveLoss(CachedLossMixin, nn.Module):
         self.mini_batch_num_tokens = mini_batch_tokens
         self.keep_tokens = keep_tokens
         self._room = 0
+        self._side = torch.empty(0, 0)
 
     def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Mapping[str, Tensor]) -> Tensor:
         """The loss of this process's part of the batch, scaled so that the mean over processes is the batch's."""
@@ -138,15 +139,30 @@ class ContrastiveLoss(CachedLossMixin, nn.Module):
         """Embed a mini-batch; in the first pass with its graph while there is room, in the second by that graph."""
         if isinstance(random_state, _Kept):
             return random_state.embeddings, None
-        tokens = int(sentence_feature["attention_mask"][begin:end].sum()) if self._room else 0
-        if with_grad or not copy_random_state or not 0 < tokens <= self._room:
-            found: tuple[Tensor, RandContext | None] = super().embed_minibatch(
+        embed = super().embed_minibatch
+        if with_grad:
+            found: tuple[Tensor, RandContext | None] = embed(
                 sentence_feature, begin, end, with_grad, copy_random_state, random_state
             )
             return found
-        self._room -= tokens
-        embeddings, _ = super().embed_minibatch(sentence_feature, begin, end, True, False)
-        return embeddings.detach(), _Kept(embeddings)
+        tokens = int(sentence_feature["attention_mask"][begin:end].sum()) if self._room else 0
+        is_kept = copy_random_state and 0 < tokens <= self._room
+        embeddings, state = embed(sentence_feature, begin, end, is_kept, copy_random_state and not is_kept)
+        if is_kept:
+            self._room -= tokens
+            state = _Kept(embeddings)
+        return self._in_one_place(embeddings.detach(), begin, len(sentence_feature["attention_mask"])), state
+
+    def _in_one_place(self, embeddings: Tensor, begin: int, rows: int) -> Tensor:
+        """The same, as rows of one tensor for the whole side [rows, dim].
+
+        One by one, the small tensors would stay where a mini-batch's large ones were freed: the C library then finds no
+        room for the next mini-batch, and memory grows with the batch by far more than the vectors.
+        """
+        if begin == 0:
+            self._side = embeddings.new_empty(rows, embeddings.shape[1])
+        place = self._side[begin : begin + len(embeddings)]
+        return place.copy_(embeddings)
 
     def calculate_loss(self, reps: list[list[Tensor]], labels: Any = None, *, with_backward: bool = False) -> Tensor:
         """The loss from the embeddings, differentiated block by block when asked for."""
