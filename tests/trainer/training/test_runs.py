@@ -129,9 +129,35 @@ def test_the_best_measured_weights_are_taken(make: Make) -> None:
     done = train(config)
     assert done.best_step == 0 and done.after == done.before
     assert done.steps == 4  # two measurements without a better one
+    assert train(config) == done  # stopped is finished
+    assert len(losses(config)) == 4
     ours = ReasonIREncoder(done.model, device="cpu", dtype="float32").encode_queries(QUESTIONS)
     base = ReasonIREncoder(config.base, device="cpu", dtype="float32").encode_queries(QUESTIONS)
     np.testing.assert_allclose(ours, base, atol=2e-6)
+
+
+@pytest.mark.slow
+def test_what_was_trained_on_short_texts_reads_what_its_base_reads(make: Make) -> None:
+    """The model, as the adapter on the base and as the measurements: up to the base's window."""
+    config = make(method="lora", steps=1, query_tokens=12, document_tokens=12, learning_rate=1e-9, evaluation={})
+    done = train(config)
+    long = " ".join(["salt river", *["moon"] * 20, *["cold heat"] * 12])
+    base = ReasonIREncoder(config.base, device="cpu", dtype="float32").encode_documents([long])
+    ours = ReasonIREncoder(done.model, device="cpu", dtype="float32").encode_documents([long])
+    np.testing.assert_allclose(ours, base, atol=2e-6)
+    theirs = SentenceTransformer(str(done.model), device="cpu", local_files_only=True)
+    np.testing.assert_allclose(theirs.encode([long]), base, atol=2e-6)
+
+
+@pytest.mark.slow
+def test_adapters_are_float32_whatever_the_base_is(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reasonir_trainer.training.model.dtype_of", lambda *_: torch.bfloat16)
+    config = make(method="lora", steps=2, precision="bfloat16", evaluation={})
+    base = load_base(config)
+    assert {one.dtype for one in base.trainable().values()} == {torch.float32}
+    assert {one.dtype for one in base.model.parameters() if not one.requires_grad} == {torch.bfloat16}
+    train(config)
+    assert len(set(losses(config))) == 2
 
 
 @pytest.mark.slow

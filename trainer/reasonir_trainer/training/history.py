@@ -81,6 +81,13 @@ class History:
         best = self.best()
         return 0 if best is None else len([one for one in self.measured if one.step > best.step])
 
+    def has_stopped(self, patience: int | None) -> bool:
+        """Whether the last thing that happened was the measurement that used the patience up."""
+        if patience is None or not self.measured:
+            return False
+        reached = self.losses[-1].step if self.losses else 0
+        return self.measured[-1].step == reached and self.since_best() >= patience
+
     def _lines(self) -> list[dict[str, Any]]:
         if not self._file.is_file():
             return []

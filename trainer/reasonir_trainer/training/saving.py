@@ -31,6 +31,7 @@ def save_model(base: Base, folder: Path) -> None:
         model = copy.deepcopy(model)
         inner = network(model)
         _merge(model)
+    model.max_seq_length = base.checkpoint.window  # what was trained on may be shorter; measured is by the window
     if hasattr(inner.config, "auto_map"):
         del inner.config.auto_map  # it would name code that is no part of this folder
     model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)

@@ -104,8 +104,8 @@ class ContrastiveTrainer(SentenceTransformerTrainer):
         value, tokens = processes.over_all(local, inputs.queries.tokens + inputs.documents.tokens, self.args.device)
         if not value < float("inf"):
             raise TrainingFailed(
-                f"the loss of step {self.state.global_step + 1} is {value} (source {inputs.source!r}); the weights of the last "
-                "checkpoint are good: lower learning_rate, or use precision: float32, and start again"
+                f"the loss of step {self.state.global_step + 1} is {value} (source {inputs.source!r}); begin again in "
+                "another output folder with a lower learning_rate, or with precision: float32"
             )
         self._on_batch(inputs.source, value, tokens)
         return loss
@@ -138,6 +138,8 @@ class ContrastiveTrainer(SentenceTransformerTrainer):
         return str(self._folder / CHECKPOINTS / _WRITING)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
+        if not self.args.should_save:
+            return
         folder = Path(str(output_dir or self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         names = {name for name, one in self.model.named_parameters() if one.requires_grad}

@@ -107,8 +107,7 @@ class Watcher(TrainerCallback):
         due = state.global_step % self._settings.every == 0 or state.global_step >= state.max_steps
         if self._held_out and due:
             self._measure(state)
-            patience = self._settings.patience
-            if patience is not None and self._history.since_best() >= patience:
+            if self._history.has_stopped(self._settings.patience):
                 control.should_training_stop = True
         if due and self._writes:
             write_plot(self._folder, self._history.losses, self._history.measured, steps=state.max_steps)
