@@ -96,6 +96,51 @@ def test_ids_of_the_release_are_filled_in_from_the_documents(tmp_path: Path) -> 
     assert texts(one.positives) == ["rivers carry salt"]
 
 
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        (None, r"hq\.jsonl:1 has the id of a document, 'bio/1\.txt', .* give the source documents"),
+        (
+            "bio/2.txt",
+            r"hq\.jsonl:1 has the id of a document, 'bio/1\.txt', .* not in .*documents\.jsonl; add it there",
+        ),
+    ],
+    ids=["without documents", "not among them"],
+)
+def test_an_id_of_the_release_is_never_learnt_as_a_text(tmp_path: Path, listed: str | None, message: str) -> None:
+    known = {"id": listed, "text": "rivers carry salt"}
+    documents = None if listed is None else lines(tmp_path / "documents.jsonl", known)
+    file = lines(tmp_path / "hq.jsonl", {**RELEASE, "pos": [["", "bio/1.txt"]]})
+    with pytest.raises(InputError, match=message):
+        read(file, documents=documents)
+
+
+def test_a_text_of_the_release_needs_no_document(tmp_path: Path) -> None:
+    documents = lines(tmp_path / "documents.jsonl", {"id": "bio/2.txt", "text": "salt"})
+    [one] = read(lines(tmp_path / "vl.jsonl", RELEASE), documents=documents)
+    assert texts(one.positives) == ["rivers carry salt"]
+
+
+@pytest.mark.parametrize(
+    ("record", "setting", "message"),
+    [
+        (
+            TRIPLETS[0],
+            {"documents": Path("d.jsonl")},
+            "sets documents, which only the format release has.* as triplets",
+        ),
+        (TEVATRON, {"splits": ("dev",)}, "sets splits, which only the format synthesis or folder has.* as tevatron"),
+        (RELEASE, {"splits": ("hq",)}, "sets splits, which only the format synthesis or folder has.* as release"),
+    ],
+    ids=["triplets", "tevatron", "release"],
+)
+def test_a_setting_that_a_format_does_not_look_at_is_refused(
+    tmp_path: Path, record: dict[str, Any], setting: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=rf"the source 'some' \(.*data\.jsonl\) {message}"):
+        read(lines(tmp_path / "data.jsonl", record), **setting)
+
+
 def test_rows_of_synthesis_keep_their_grades_and_rewrites(tmp_path: Path) -> None:
     from reasonir_trainer.synthesis.rows import Negative, Provenance, Row, Seed, SeedPlace
 

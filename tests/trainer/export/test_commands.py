@@ -35,7 +35,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
 def test_export_says_what_was_written_and_what_is_lost(run: Any, folder: Path, tmp_path: Path) -> None:
     code, out, err = run("export", folder, "--to", "triplets", "--out", tmp_path / "t.jsonl")
     assert (code, out) == (0, f"30 rows in {tmp_path / 't.jsonl'}\n")
-    assert "not held by this format: ids, kinds, grades" in err
+    assert "not held by this format: ids, kinds, origins" in err
 
 
 def test_export_with_a_held_out_part(run: Any, folder: Path, tmp_path: Path) -> None:

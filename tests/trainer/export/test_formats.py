@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reasonir_agent.errors import InputError
-from reasonir_trainer.export import FORMATS, Options, read_documents
+from reasonir_trainer.data.reading import SourceSpec, read_source
+from reasonir_trainer.export import FORMATS, Options, export, read_documents
 from reasonir_trainer.export.formats import Notes
 from reasonir_trainer.synthesis.rows import Row
 from tests.trainer.data_sets import row, seed
@@ -176,6 +178,60 @@ class TestTriplets:
         (found,) = FORMATS["triplets"].read(tmp_path / "t.jsonl", notes, Options())
         assert [one.text for one in found.negatives] == ["two", "ten"]
         assert list(notes) == ["columns that are no part of a triplet: 1"]
+
+    @pytest.fixture
+    def judged(self) -> list[Row]:
+        """Two negatives each: graded and rewritten, graded in part, and nothing but texts."""
+
+        def bad(*grades: float | None) -> list[dict[str, Any]]:
+            return [{"text": f"no {place}", "origin": "written", "grade": one} for place, one in enumerate(grades)]
+
+        return [
+            row(1, positive_grade=4.5, negatives=bad(1.0, 0.5), rewritten="think of one"),
+            row(2, negatives=bad(1.0, None)),
+            row(3, negatives=bad(None, None)),
+        ]
+
+    def test_grades_and_rewritten_queries_are_trained_on(self, tmp_path: Path, judged: list[Row]) -> None:
+        (tmp_path / "data.jsonl").write_text("".join(f"{one.model_dump_json()}\n" for one in judged))
+        export(tmp_path, "triplets", tmp_path / "train.jsonl")
+        told, ours = (read_source(SourceSpec(name="s", path=tmp_path / one)) for one in ("train.jsonl", "data.jsonl"))
+        assert [[c.grade for c in (*one.positives, *one.negatives)] for one in told.examples] == [
+            [4.5, 1.0, 0.5],
+            [None, 1.0, None],
+            [None, None, None],
+        ]
+        assert [one.rewritten for one in told.examples] == ["think of one", "", ""]
+        assert [replace(one, id="", model="") for one in told.examples] == [
+            replace(one, id="", model="") for one in ours.examples
+        ]
+
+    def test_grades_and_rewritten_queries_come_back(self, tmp_path: Path, judged: list[Row]) -> None:
+        def told(one: Row) -> tuple[Any, ...]:
+            return one.positive_grade, [negative.grade for negative in one.negatives], one.rewritten
+
+        assert [told(one) for one in there_and_back("triplets", judged, tmp_path)] == [told(one) for one in judged]
+
+    def test_every_row_has_the_columns_that_one_has_a_value_for_and_no_others(
+        self, tmp_path: Path, judged: list[Row]
+    ) -> None:
+        file, texts = tmp_path / "t.jsonl", ["anchor", "positive", "negative_1", "negative_2"]
+        for many, beside in (
+            (judged, ["positive_grade", "negative_grades", "rewritten"]),
+            (judged[1:], ["negative_grades"]),
+            (judged[2:], []),
+        ):
+            written = FORMATS["triplets"].write(many, file, Options())
+            assert [list(json.loads(line)) for line in file.read_text().splitlines()] == [texts + beside] * len(many)
+            told = f"rows with {', '.join(beside)}, which sentence-transformers must not get as texts: {len(many)}"
+            assert list(written.notes) == ([told] if beside else [])
+
+    def test_grades_of_what_is_not_written_make_no_column(self, tmp_path: Path, judged: list[Row]) -> None:
+        bare = judged[2].negatives
+        cut = row(4, negatives=(*bare, judged[0].negatives[0].model_copy(update={"text": "third"})))
+        left_out = row(5, positive_grade=3.0, negatives=bare[:1])
+        FORMATS["triplets"].write([judged[2], cut, left_out], tmp_path / "t.jsonl", Options(negatives=2))
+        assert {len(json.loads(line)) for line in (tmp_path / "t.jsonl").read_text().splitlines()} == {4}
 
 
 class TestTevatron:

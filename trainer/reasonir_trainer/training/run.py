@@ -23,6 +23,7 @@ from reasonir_trainer.data.mixing import Mix
 from reasonir_trainer.data.reading import SourceSpec, read_source
 from reasonir_trainer.training import processes
 from reasonir_trainer.training.card import CARD, Facts, card
+from reasonir_trainer.training.checking import check_data
 from reasonir_trainer.training.config import TrainingConfig
 from reasonir_trainer.training.estimate import Estimate, estimate
 from reasonir_trainer.training.evaluating import HeldOut, is_better, measure, open_held_out
@@ -96,6 +97,7 @@ def train(
     processes.join(on_cpu=config.device == "cpu" or not torch.cuda.is_available())
     sources = read_sources(config)
     held_out = open_held_out(config.evaluation.sets)
+    check_data(config, sources, held_out)
     base = load_base(config)
     if processes.is_first():
         open_run(config.output, identity_of(config, sources))
@@ -122,6 +124,7 @@ def estimate_run(config: TrainingConfig, *, rate: float | None = None) -> Estima
     if rate is not None:
         return estimate(config, None, None, None, rate=rate)
     sources = read_sources(config)
+    check_data(config, sources)
     return _estimate(config, load_base(config), sources)
 
 

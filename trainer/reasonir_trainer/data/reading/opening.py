@@ -26,10 +26,10 @@ class SourceSpec:
         name: of the source.
         path: file or folder.
         format: one of `FORMATS`, or "auto".
-        splits: of a folder, or kinds of our synthesis ("vl", "hq"); empty means all of them.
+        splits: of a folder, or kinds of our synthesis ("vl", "hq"); empty means all of them. Other formats have none.
         instruction: see `Source`.
         most: examples that are taken, the first ones; None takes all.
-        documents: JSON lines {id, text} that fill in documents given by id (ReasonIR's hard queries).
+        documents: JSON lines {id, text} that fill in documents given by id (ReasonIR's hard queries); for "release" alone.
     """
 
     name: str
@@ -52,6 +52,8 @@ _READERS: Final[dict[str, _Reader]] = {
     "logs": lambda spec: read_logs(spec.path),
 }
 FORMATS: Final = tuple(_READERS)
+_WITH_SPLITS: Final = ("synthesis", "folder")
+_WITH_DOCUMENTS: Final = ("release",)
 _TELLING: Final = ("positive_passages", "query", "pos", "seed", "made", "positive", "positives", "question", "answer")
 
 
@@ -59,11 +61,13 @@ def read_source(spec: SourceSpec) -> Source:
     """Read a source, every example checked.
 
     Raises:
-        InputError: the path is missing, the format cannot be told, the source is empty, or an example is damaged.
+        InputError: the path is missing, the format cannot be told or has no use for a setting, the source is empty, or an
+            example is damaged.
     """
     if not spec.path.exists():
         raise InputError(f"the source {spec.name!r} is to be read from {str(spec.path)!r}, which does not exist")
     kind = _format_of(spec)
+    _check_used(spec, kind)
     found: list[Example] = []
     for where, example in _READERS[kind](spec):
         if spec.most is not None and len(found) >= spec.most:
@@ -72,6 +76,19 @@ def read_source(spec: SourceSpec) -> Source:
         positives = without_repeats(example.positives)
         found.append(replace(example, positives=positives, negatives=negatives).check(where))
     return Source(spec.name, found, spec.instruction, f"{spec.path} ({kind})")
+
+
+def _check_used(spec: SourceSpec, kind: str) -> None:
+    """Refuses settings that the format would not look at."""
+    for name, is_given, formats in (
+        ("splits", bool(spec.splits), _WITH_SPLITS),
+        ("documents", spec.documents is not None, _WITH_DOCUMENTS),
+    ):
+        if is_given and kind not in formats:
+            raise InputError(
+                f"the source {spec.name!r} ({spec.path}) sets {name}, which only the format {' or '.join(formats)} has, but it "
+                f"is read as {kind}; remove {name}, or name another format"
+            )
 
 
 def _format_of(spec: SourceSpec) -> str:

@@ -1,6 +1,7 @@
 """ReasonIR's published data: query = [instruction, text], pos and neg = lists of [instruction, text].
 
 The published hard queries give the id of their positive in BRIGHT's documents, not its words: `documents` fills them in.
+A positive of one word is an id; one that stands for no document is refused, for its letters teach nothing.
 Only the texts are read; the instruction is set once for the source, since a batch has one.
 """
 
@@ -22,12 +23,12 @@ def read_release(file: Path, documents: Path | None = None) -> Iterator[tuple[st
         documents: JSON lines {id, text}; a positive that is an id of it stands for the text.
 
     Raises:
-        InputError: a record has not the fields, or the documents cannot be read.
+        InputError: a record has not the fields, the documents cannot be read, or a positive is the id of none of them.
     """
     known = {} if documents is None else _texts(documents)
     for record in read_records(file, ("query", "pos", "neg")):
         where = f"{file}:{record.number}"
-        positives = [known.get(text, text) for text in _pairs(record, "pos")]
+        positives = [_filled_in(record, text, known, documents) for text in _pairs(record, "pos")]
         yield (
             where,
             Example(
@@ -43,6 +44,19 @@ def _texts(file: Path) -> Mapping[str, str]:
     if not file.is_file():
         raise InputError(f"the documents {str(file)!r} do not exist")
     return {record.id("id"): record.text("text") for record in read_records(file, ("id", "text"))}
+
+
+def _filled_in(record: Record, positive: str, known: Mapping[str, str], documents: Path | None) -> str:
+    """The text of a positive, or of the document that it is the id of."""
+    if positive in known:
+        return known[positive]
+    if len(positive.split()) != 1:
+        return positive
+    if documents is None:
+        what = "but its words are learnt from; give the source documents, a file of JSON lines {id, text} that has it"
+    else:
+        what = f"which is not in {documents}; add it there, or remove the example"
+    raise record.problem(f"has the id of a document, {positive!r:.200}, as its positive, {what}")
 
 
 def _pairs(record: Record, name: str) -> list[str]:
