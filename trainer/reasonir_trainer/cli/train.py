@@ -22,7 +22,12 @@ _LINES: Final = 20  # plain lines of a run where no terminal is
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="YAML file; see configs/.")],
+    config: Annotated[
+        Path,
+        typer.Argument(
+            help="YAML file; trainer/configs of the repository has examples and, in reference.yaml, every setting."
+        ),
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes in memory and time, and end.")] = False,
     rate: Annotated[
         float | None,

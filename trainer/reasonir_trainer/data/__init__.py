@@ -3,6 +3,7 @@
 examples.py    the one internal form: a query, documents that help, documents that do not, grades, weight
 reading/       JSON lines of triplets, Tevatron, folders of data sets, ReasonIR's release, our synthesis, click logs
 mixing.py      which examples of which source make the batch of a step
+provenance.py  who wrote exported data, in a file beside it
 batches.py     the tokens of that batch, sorted by length
 """
 

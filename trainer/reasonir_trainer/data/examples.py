@@ -87,12 +87,14 @@ class Source:
         examples: at least one.
         instruction: task sentence for its queries; None takes the base's own, "" none.
         origin: where it was read, for the card.
+        written_by: models that wrote it, as a file beside it says.
     """
 
     name: str
     examples: Sequence[Example]
     instruction: str | None = None
     origin: str = ""
+    written_by: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.examples:
@@ -101,7 +103,7 @@ class Source:
     @cached_property
     def models(self) -> tuple[str, ...]:
         """The models that wrote examples of it, where the data say so."""
-        return tuple(sorted({one.model for one in self.examples if one.model}))
+        return tuple(sorted({one.model for one in self.examples if one.model} | set(self.written_by)))
 
     @cached_property
     def hash(self) -> str:

@@ -1,8 +1,11 @@
-"""From a data set to files in another format, and from such files to a data set of ours."""
+"""From a data set to files in another format, and from such files to a data set of ours.
+
+Other formats have no place for the models that wrote the rows: `data.provenance` keeps them in a file beside.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,6 +13,7 @@ from typing import Final
 from reasonir_agent.encoder.template import DEFAULT_INSTRUCTION
 from reasonir_agent.errors import InputError
 from reasonir_agent.evaluation.datasets.records import read_records
+from reasonir_trainer.data.provenance import read_provenance, write_provenance
 from reasonir_trainer.export import beir, reasonir, tevatron, triplets
 from reasonir_trainer.export.formats import Notes, Source, Written
 from reasonir_trainer.export.split import split
@@ -126,15 +130,16 @@ def export(
         StoreError: it cannot be written.
     """
     one, chosen, rows = format_of(to), options or Options(), Rows(folder)
+    models = read_provenance(rows.file.parent)
     if held_out is None:
         _check_place(one, out)
-        return Exported(one.write(rows, out, chosen), None, one.loses)
+        return Exported(_write(one, _Named(rows, models), out, chosen), None, one.loses)
     if out.is_file():
         raise InputError(f"{out} is a file; with a held-out part, --out names a folder")
     train, test = split(rows, held_out, folder=folder if folder.is_dir() else folder.parent)
     place = out / (TRAIN if one.is_folder else f"{TRAIN}.jsonl")
-    written = one.write(train, place, chosen)
-    kept = beir.write_beir(test, out / HELD_OUT)
+    written = _write(one, _Named(train, models), place, chosen)
+    kept = _write(FORMATS["beir"], _Named(test, models), out / HELD_OUT, chosen)
     return Exported(
         Written(written.path, written.rows, (*train.notes, *written.notes)),
         Written(kept.path, kept.rows, (*test.notes, *kept.notes)),
@@ -167,6 +172,7 @@ def take_over(path: Path, source: str, out: Path, *, options: Options | None = N
             writer.add(row)
             tally.add(row)
     write_text(out / SUMMARY, tally.summary().model_dump_json(indent=2) + "\n")
+    write_provenance(out, read_provenance(path))
     return Written(out, writer.count, tuple(notes))
 
 
@@ -191,6 +197,27 @@ def read_documents(file: Path) -> dict[str, str]:
     for record in read_records(file, ("id", "text", "content")):
         found[record.id("id")] = record.text("content" if "content" in record.fields else "text")
     return found
+
+
+class _Named:
+    """Rows, and the models that wrote them: those named beside them, and those of the rows that were gone through."""
+
+    def __init__(self, rows: Source, models: Iterable[str]) -> None:
+        self._rows = rows
+        self.models = set(models)
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self._rows:
+            if row.made.model:
+                self.models.add(row.made.model)
+            yield row
+
+
+def _write(one: Format, rows: _Named, path: Path, options: Options) -> Written:
+    """Write rows, and beside them who wrote them."""
+    written = one.write(rows, path, options)
+    write_provenance(path, rows.models)
+    return written
 
 
 def _check_place(one: Format, out: Path) -> None:

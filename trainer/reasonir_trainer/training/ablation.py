@@ -24,7 +24,7 @@ from reasonir_trainer.data.examples import Source
 from reasonir_trainer.training import processes
 from reasonir_trainer.training.card import SCRIPTED
 from reasonir_trainer.training.config import TrainingConfig, make_config, read_settings
-from reasonir_trainer.training.evaluating import REWRITTEN
+from reasonir_trainer.training.evaluating import REWRITTEN, HeldOut, open_held_out
 from reasonir_trainer.training.history import HISTORY, History
 from reasonir_trainer.training.resume import open_run, write_whole
 from reasonir_trainer.training.run import identity_of, read_sources, train
@@ -167,22 +167,23 @@ def ablate(ablation: Ablation, tell: Callable[[str, Progress], None] = lambda *_
     rows: list[Row] = []
     models: set[str] = set()
     before: dict[str, float] = {}
+    held_out = open_held_out(ablation.config.evaluation.sets)
     for name in ablation.mixes:
         config = config_of(ablation, name)
         sources = read_sources(config)
-        before, after = _measured(config, sources, lambda one, name=name: tell(name, one))  # type: ignore[misc]
+        before, after = _measured(config, sources, held_out, lambda one, name=name: tell(name, one))  # type: ignore[misc]
         rows.append(Row(name, {one.name: len(one.examples) for one in sources}, after))
         models |= {model for one in sources for model in one.models}
     return Ablated([Row(BASE, {}, before), *rows], sorted(models), ablation.config.steps, ablation.config.seed)
 
 
 def _measured(
-    config: TrainingConfig, sources: list[Source], tell: Callable[[Progress], None]
+    config: TrainingConfig, sources: list[Source], held_out: list[HeldOut], tell: Callable[[Progress], None]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """nDCG@10 before and after a run, which is trained where it is not done."""
     file = config.output / DONE
     if file.is_file():
-        open_run(config.output, identity_of(config, sources))  # refuses another run's folder
+        open_run(config.output, identity_of(config, sources, held_out))  # refuses another run's folder
         with boundary(StoreError, f"reading {file}"):
             found = json.loads(file.read_text(encoding="utf-8"))
         return found["before"], found["after"]

@@ -1,7 +1,8 @@
 """What a training run is asked for: one YAML file, read into frozen settings, every mistake one sentence.
 
-Paths are relative to the file's folder. `identity` is what must not change when a run is continued: everything but where the
-results go and what only changes how fast they come.
+Paths are relative to the file's folder; a leading ~ is the home folder. `identity` is what must not change when a run is
+continued: everything but where data and results stand and what only changes how fast they come. What was read there, not its
+path, tells one run from another: `run.identity_of` adds its hashes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from reasonir_agent.errors import InputError
 from reasonir_trainer.data.reading.opening import FORMATS
+from reasonir_trainer.training.mistakes import sentence
 
 Method = Literal["lora", "qlora", "full"]
 
@@ -55,7 +57,7 @@ class LoraSettings(_Settings):
         rank: of the two matrices.
         alpha: the product counts alpha / rank.
         dropout: before the first matrix.
-        targets: "all" for every linear layer of the network, or names of modules ("query", "value").
+        targets: "all" for every linear layer of the network, or the name or names of modules ("query", "value").
         layers: numbers of the network's layers that get adapters, from 0; empty means all. Below the first of them nothing is
             differentiated, which saves time, and what the base knows about words stays as it is.
     """
@@ -65,6 +67,11 @@ class LoraSettings(_Settings):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: tuple[str, ...] = ("all",)
     layers: tuple[int, ...] = ()
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _one_name(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("layers")
     @classmethod
@@ -242,14 +249,19 @@ class TrainingConfig(_Settings):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """What a run that is continued must share with its beginning, as plain JSON."""
+        """What a run that is continued must share with its beginning, as plain JSON.
+
+        Of sources and held-out sets it holds nothing that their data tell. A base in a folder is known by its place.
+        """
         found = self.model_dump(mode="json", exclude=set(_FREE))
-        for source in found["sources"]:
-            del source["licence"]
-        for one in (found, found["evaluation"], *found["evaluation"]["sets"]):  # left out is as if it did not exist
-            for name in ("intensity", "most_loss", "rewritten"):
-                if name in one and one[name] is None:
-                    del one[name]
+        found["sources"] = [{"name": one.label, "weight": one.weight} for one in self.sources]
+        del found["evaluation"]["sets"]
+        if Path(self.base).is_dir():
+            found["base"] = str(Path(self.base).resolve())
+        optional = ((found, "intensity"), (found["evaluation"], "most_loss"))
+        for one, name in optional:  # left out is as if it did not exist
+            if one[name] is None:
+                del one[name]
         if not self.lora.layers:
             del found["lora"]["layers"]
         return found
@@ -301,19 +313,13 @@ def make_config(settings: dict[str, Any], *, folder: Path = Path(), where: str =
     try:
         config = TrainingConfig.model_validate(settings)
     except ValidationError as cause:
-        first = cause.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        what = str(first["msg"]).removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            what = "is no setting"
-        got = "" if first["type"] in ("missing", "extra_forbidden") or not name else f", got {first['input']!r:.80}"
-        raise InputError(f"{where}: {name + ' ' if name else ''}{what[:1].lower() + what[1:]}{got}") from cause
+        raise InputError(f"{where}: {sentence(cause, TrainingConfig)}") from cause
     return _with_paths(config, folder)
 
 
 def _with_paths(config: TrainingConfig, folder: Path) -> TrainingConfig:
     def at(path: Path | None) -> Path | None:
-        return None if path is None else folder / path
+        return None if path is None else folder / _from_home(path)
 
     sources = tuple(
         one.model_copy(update={"path": at(one.path), "documents": at(one.documents)}) for one in config.sources
@@ -322,7 +328,15 @@ def _with_paths(config: TrainingConfig, folder: Path) -> TrainingConfig:
         one.model_copy(update={"path": at(one.path), "rewritten": at(one.rewritten)}) for one in config.evaluation.sets
     )
     evaluation = config.evaluation.model_copy(update={"sets": sets})
-    base = str(folder / config.base) if (folder / config.base).is_dir() else config.base
+    base = str(_from_home(Path(config.base))) if config.base.startswith("~") else config.base
+    base = str(folder / base) if (folder / base).is_dir() else base
     return config.model_copy(
-        update={"output": folder / config.output, "sources": sources, "evaluation": evaluation, "base": base}
+        update={"output": at(config.output), "sources": sources, "evaluation": evaluation, "base": base}
     )
+
+
+def _from_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as cause:
+        raise InputError(f"the home folder of {str(path)!r} is not known; write the whole path") from cause

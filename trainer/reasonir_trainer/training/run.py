@@ -100,7 +100,7 @@ def train(
     check_data(config, sources, held_out)
     base = load_base(config)
     if processes.is_first():
-        open_run(config.output, identity_of(config, sources))
+        open_run(config.output, identity_of(config, sources, held_out))
     processes.wait()
     start = {name: one.detach().cpu().clone() for name, one in base.trainable().items()}
     if foretell is not None and processes.is_first():
@@ -128,11 +128,12 @@ def estimate_run(config: TrainingConfig, *, rate: float | None = None) -> Estima
     return _estimate(config, load_base(config), sources)
 
 
-def identity_of(config: TrainingConfig, sources: list[Source]) -> dict[str, Any]:
+def identity_of(config: TrainingConfig, sources: list[Source], held_out: list[HeldOut]) -> dict[str, Any]:
     """What a run is: continued under other settings, on other data or by another number of processes it would be another."""
     return {
         **config.identity(),
         "data": {source.name: source.hash for source in sources},
+        "held_out": {one.name: one.split.hash for one in held_out},
         "processes": processes.count(),
     }
 

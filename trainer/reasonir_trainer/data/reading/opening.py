@@ -10,6 +10,7 @@ from typing import Final
 from reasonir_agent.errors import InputError
 from reasonir_agent.evaluation.datasets.records import read_records
 from reasonir_trainer.data.examples import Example, Source, without_repeats
+from reasonir_trainer.data.provenance import read_provenance
 from reasonir_trainer.data.reading.folders import read_folder
 from reasonir_trainer.data.reading.logs import read_logs
 from reasonir_trainer.data.reading.release import read_release
@@ -75,7 +76,7 @@ def read_source(spec: SourceSpec) -> Source:
         negatives = without_repeats(example.negatives)
         positives = without_repeats(example.positives)
         found.append(replace(example, positives=positives, negatives=negatives).check(where))
-    return Source(spec.name, found, spec.instruction, f"{spec.path} ({kind})")
+    return Source(spec.name, found, spec.instruction, f"{spec.path} ({kind})", read_provenance(spec.path))
 
 
 def _check_used(spec: SourceSpec, kind: str) -> None:
