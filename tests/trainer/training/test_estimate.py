@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-from reasonir_agent.errors import InputError
+from reasonir_agent.errors import CheckpointError, InputError
 from reasonir_trainer.training.config import TrainingConfig
-from reasonir_trainer.training.estimate import count_memory, estimate, trial
+from reasonir_trainer.training.estimate import count_memory, estimate, stated_device, trial
 from reasonir_trainer.training.model import load_base
 from reasonir_trainer.training.run import estimate_run, make_loss, make_mix, make_reading, read_sources, train
+from reasonir_trainer.training.shape import shape_folder
 from reasonir_trainer.training.trainer import as_tensors
 
 Make = Callable[..., TrainingConfig]
@@ -133,6 +137,143 @@ def test_a_trial_changes_nothing(make: Make) -> None:
     loss = make_loss(config, base)
     tensors = as_tensors(batch, torch.device("cpu"))
     assert loss([tensors["queries"], tensors["documents"]], tensors["facts"]).item() > 0  # it can still be trained
+
+
+@pytest.fixture
+def shape_alone(tiny_bert: Path, tmp_path: Path) -> Path:
+    """A base's folder with config.json and nothing else."""
+    folder = tmp_path / "shape"
+    folder.mkdir()
+    (folder / "config.json").write_bytes((tiny_bert / "config.json").read_bytes())
+    return folder
+
+
+def test_a_stated_rate_needs_no_weights(make: Make, shape_alone: Path) -> None:
+    config = make()
+    found = estimate_run(make(base=str(shape_alone)), rate=1000.0)
+    assert found == estimate_run(config, rate=1000.0) and found.parameters > 0
+    with pytest.raises(CheckpointError, match=r"has no \*\.safetensors"):
+        estimate_run(make(base=str(shape_alone)))
+
+
+def test_of_a_hub_s_base_config_json_alone_is_fetched(
+    make: Make, shape_alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fetch(*names: str) -> str:
+        asked.append(names)
+        return str(shape_alone / "config.json")
+
+    monkeypatch.setattr(f"{shape_folder.__module__}.hf_hub_download", fetch)
+    assert estimate_run(make(base="owner/name"), rate=1000.0) == estimate_run(make(), rate=1000.0)
+    assert shape_folder("reasonir-8b") == shape_alone
+    assert asked == [("owner/name", "config.json"), ("reasonir/ReasonIR-8B", "config.json")]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        (
+            LocalEntryNotFoundError,
+            "config.json of 'owner/name' is not on this machine and the model hub cannot be reached",
+        ),
+        (EntryNotFoundError, "the model hub's 'owner/name' has no config.json"),
+        (OSError, "fetching config.json of 'owner/name' from the model hub failed: OSError: disk"),
+    ],
+)
+def test_a_config_that_cannot_be_had_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, mistake: type[Exception], said: str
+) -> None:
+    def refuse(*_: str) -> str:
+        raise mistake("disk")
+
+    monkeypatch.setattr(f"{shape_folder.__module__}.hf_hub_download", refuse)
+    with pytest.raises(CheckpointError) as caught:
+        shape_folder("owner/name")
+    assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["minilmm", "./nowhere", "a/b/c", "x\0y", "z" * 9000])
+def test_a_base_that_is_nothing_is_asked_of_nobody(name: str) -> None:
+    with pytest.raises(InputError, match="unknown encoder"):
+        shape_folder(name)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_stated_rate_is_estimated_for_a_gpu_that_is_not_here(make: Make) -> None:
+    sizes: dict[str, Any] = {"precision": "auto", "mini_batch_tokens": None, "keep_tokens": None, "batch": 600}
+    cpu, gpu = (estimate_run(make(device=one, **sizes), rate=1000.0) for one in ("cpu", "cuda:1"))
+    assert (cpu.device, cpu.is_here, gpu.device, gpu.is_here) == ("cpu", True, "cuda", False)
+    folder = load_base(make()).checkpoint.folder
+    as_stated = make(**{**sizes, "precision": "bfloat16", "mini_batch_tokens": 16384, "keep_tokens": 0})
+    assert gpu.memory == count_memory(as_stated, folder, torch.device("cuda"), 64)[0]
+    assert gpu.lines()[1].startswith("memory on one cuda (none is here): ")
+    with pytest.raises(InputError, match="using the device 'cuda' failed"):
+        estimate_run(make(device="cuda"))
+    with pytest.raises(InputError, match="reading the device 'gpu' failed"):
+        estimate_run(make(device="gpu"), rate=1000.0)
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_four_bits_with_a_stated_rate_need_no_gpu(make: Make) -> None:
+    full = make(method="lora", device="auto", precision="bfloat16")
+    four_bits = estimate_run(make(method="qlora", device="auto"), rate=1000.0)
+    assert four_bits.device == "cuda" and not four_bits.is_here
+    assert four_bits.memory.weights < estimate_run(full, rate=1000.0).memory.weights
+    with pytest.raises(InputError, match="method qlora needs an NVIDIA GPU, got device 'cpu'"):
+        estimate_run(make(method="qlora", device="cpu"), rate=1000.0)
+
+
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize(
+    ("changes", "width", "device"),
+    [
+        ({"precision": "bfloat16"}, 4096, "cuda"),
+        ({"precision": "bfloat16"}, 384, "cpu"),
+        ({"precision": "auto"}, 4096, "cpu"),
+        ({"attention": "flash_attention_2"}, 384, "cuda"),
+        ({"method": "qlora"}, 384, "cuda"),
+        ({"precision": "bfloat16", "device": "cpu"}, 4096, "cpu"),
+    ],
+)
+def test_a_run_that_is_meant_for_a_gpu_is_estimated_for_one(
+    make: Make, changes: dict[str, Any], width: int, device: str
+) -> None:
+    assert stated_device(make(**{"device": "auto", **changes}), {"hidden_size": width}).type == device
+
+
+def test_several_processes_are_told_what_is_not_counted(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = estimate_run(make(), rate=1000.0)
+    monkeypatch.setattr("reasonir_trainer.training.processes.count", lambda: 8)
+    config, sources = make(), read_sources(make())
+    base = load_base(config)
+    found = estimate(config, None, make_mix(config, sources), make_reading(config, base, sources))
+    assert found.processes == 8 and found.seconds is None and found.memory.weights == alone.memory.weights
+    assert found.lines()[1].endswith("; for one process, shards not counted")
+    assert "no trial is made of several processes, state a rate with --dry-run --tokens-per-second" in found.lines()[2]
+
+
+def test_what_is_kept_between_layers_is_as_wide_as_the_embeddings(make: Make) -> None:
+    """Full training holds weights in float32, and autocast leaves the embeddings' numbers so: 4 bytes in either precision."""
+    folder = load_base(make()).checkpoint.folder
+    between = 2 * 32 * 32 * 4  # layers x tokens x width x bytes
+    for precision in ("float32", "bfloat16"):
+        plain, again = (
+            count_memory(
+                make(precision=precision, mini_batch_tokens=32, gradient_checkpointing=one),
+                folder,
+                torch.device("cpu"),
+                32,
+            )[0].activations
+            for one in (False, True)
+        )
+        assert again == plain // 2 + between
 
 
 @pytest.mark.slow

@@ -32,7 +32,10 @@ def train(
     rate: Annotated[
         float | None,
         typer.Option(
-            "--tokens-per-second", min=1, help="For --dry-run: estimate with this rate, without loading anything."
+            "--tokens-per-second",
+            min=1,
+            help="For --dry-run: estimate with this rate. Of the base only config.json is read or fetched, and no data; the "
+            "GPU of device: cuda need not be here.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

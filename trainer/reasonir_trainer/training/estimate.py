@@ -12,6 +12,10 @@ Memory is counted on the network's skeleton, which has shapes and no numbers, so
 Time is tokens of a step over tokens a second. The tokens are counted on one batch of each source. The rate is that of a short
 trial on this machine (GradCache: a pass without a graph for the tokens whose graph is not kept, then one with a graph; with an
 anchor one more without, for the base's vectors), or what the user states. What is left out is said in `LEFT_OUT`, and printed.
+
+With a stated rate nothing is run, so the estimate may be for a device that is not here: the one that the configuration names;
+under `device: auto` the machine's own, or a GPU where the run is meant for one (`is_meant_for_gpu`). All is counted for one
+process that holds the whole network; shards of several are not counted, and with several no trial is made.
 """
 
 from __future__ import annotations
@@ -27,10 +31,10 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig, AutoModel
 
-from reasonir_agent.encoder.locate import locate
 from reasonir_agent.errors import CheckpointError, InputError, boundary
 from reasonir_trainer.data.batches import Batch, Reading
 from reasonir_trainer.data.mixing import Mix
+from reasonir_trainer.training import processes
 from reasonir_trainer.training.config import TrainingConfig
 from reasonir_trainer.training.losses import ROWS_AT_ONCE
 from reasonir_trainer.training.model import (
@@ -44,6 +48,7 @@ from reasonir_trainer.training.model import (
     quiet,
     targets,
 )
+from reasonir_trainer.training.shape import shape_folder
 from reasonir_trainer.training.sizes import kept_tokens, mini_batch_tokens
 
 LEFT_OUT: Final = (
@@ -54,6 +59,8 @@ _FOUR_BITS: Final = 4.127 / 8
 """Bytes of a 4-bit weight with its twice quantised constants (QLoRA, arXiv 2305.14314: 0.127 bits a weight)."""
 _FLOAT: Final = 4
 _LONGEST: Final = 2048
+_LARGE: Final = 2048
+"""Width from which a base has billions of weights; see `model.dtype_of`."""
 _SCORES: Final = 4
 """Matrices of the size of a block of scores that are there at once: cosines, scores, mask and gradient."""
 
@@ -83,6 +90,8 @@ class Estimate:
         trained: of them.
         memory: in bytes, on one device that holds all of the network.
         device: that it was estimated for.
+        is_here: whether this machine has such a device.
+        processes: of the run; the memory is one's, and what they share out among them is not counted.
         steps: of the run.
         tokens_per_step: mean; where no text was read, the most that the settings allow.
         is_bound: whether `tokens_per_step` is that most.
@@ -94,6 +103,8 @@ class Estimate:
     trained: int
     memory: Memory
     device: str
+    is_here: bool
+    processes: int
     steps: int
     tokens_per_step: float
     is_bound: bool
@@ -115,13 +126,15 @@ class Estimate:
         """What the user is told."""
         parts = ", ".join(f"{name} {_bytes(size)}" for name, size in asdict(self.memory).items())
         most = "at most " if self.is_bound else ""
+        where = self.device if self.is_here else f"{self.device} (none is here)"
         found = [
             f"parameters: {self.parameters:,}, of which {self.trained:,} are trained",
-            f"memory on one {self.device}: {_bytes(self.memory.total)} ({parts})",
+            f"memory on one {where}: {_bytes(self.memory.total)} ({parts}); for one process, shards not counted",
         ]
         work = f"{self.steps:,} steps of {most}{self.tokens_per_step:,.0f} tokens"
         if self.seconds is None:
-            found.append(f"time: {work}; no rate is known, state one with --tokens-per-second")
+            why = "no trial is made of several processes" if self.processes > 1 else "no rate is known"
+            found.append(f"time: {work}; {why}, state a rate with --dry-run --tokens-per-second")
         else:
             how = "measured in a short trial" if self.is_measured else "as stated"
             found.append(f"time: {most}{_time(self.seconds)}, {work} at {self.tokens_per_second:,.0f} tokens/s ({how})")
@@ -135,19 +148,19 @@ def estimate(
 
     Args:
         config: of the run.
-        base: for the trial; None makes none.
+        base: for the trial; None makes none, and of the base's files only config.json is read.
         mix: its batches; None takes the most that the settings allow.
         reading: how their texts become tokens.
-        rate: tokens a second as the user states it; None makes a trial where there is a base.
+        rate: tokens a second as the user states it, on a device that need not be here; None makes a trial where there is a base.
 
     Raises:
-        InputError: the trial does not fit into memory.
+        InputError: the device is not there or cannot do what is asked, or the trial does not fit into memory.
         CheckpointError: the base's configuration cannot be read.
     """
-    folder = locate(config.base).folder
-    device = device_of(config)
-    batches = _one_of_each(mix, reading) if mix is not None and reading is not None else []
+    folder = shape_folder(config.base) if base is None else base.checkpoint.folder
     shape = _shape(folder)
+    device = device_of(config) if rate is None else stated_device(config, shape)
+    batches = _one_of_each(mix, reading) if mix is not None and reading is not None else []
     longest = max((_longest(one) for _, one in batches), default=_most_tokens(config, shape))
     memory, parameters, trained = count_memory(config, folder, device, longest)
     most = config.batch * (
@@ -161,11 +174,47 @@ def estimate(
         trained=trained,
         memory=memory,
         device=device.type,
+        is_here=device.type != "cuda" or torch.cuda.is_available(),
+        processes=processes.count(),
         steps=config.steps,
         tokens_per_step=config.accumulate * _mean_tokens(batches) if batches else most,
         is_bound=not batches,
         tokens_per_second=rate,
         is_measured=measured,
+    )
+
+
+def stated_device(config: TrainingConfig, shape: Mapping[str, Any]) -> torch.device:
+    """What a run of a stated rate works on; it need not be on this machine.
+
+    Args:
+        config: of the run.
+        shape: the base's config.json.
+
+    Raises:
+        InputError: there is no such kind of device, or the method does not work on it.
+    """
+    if config.device != "auto":
+        with boundary(InputError, f"reading the device {config.device!r}"):
+            device = torch.device(config.device)
+    elif is_meant_for_gpu(config, shape):
+        device = torch.device("cuda")
+    else:
+        device = device_of(config)
+    if config.method == "qlora" and device.type != "cuda":
+        raise InputError(
+            f"method qlora needs an NVIDIA GPU, got device {config.device!r}; use device: cuda, or method lora"
+        )
+    return device
+
+
+def is_meant_for_gpu(config: TrainingConfig, shape: Mapping[str, Any]) -> bool:
+    """Whether the settings say so: 4-bit weights, flash attention, or a base of billions of weights in bfloat16."""
+    is_large = int(shape.get("hidden_size") or 0) >= _LARGE
+    return (
+        config.method == "qlora"
+        or config.attention == "flash_attention_2"
+        or (config.precision == "bfloat16" and is_large)
     )
 
 
@@ -298,7 +347,7 @@ def _activations(network: Any, config: TrainingConfig, device: torch.device, lon
         return tensor
 
     ids = torch.zeros(rows, longest, dtype=torch.long)
-    half = precision_of(config, device) is torch.bfloat16
+    half = _is_half(config, device)
     network.eval()
     with (
         torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one),
@@ -308,11 +357,23 @@ def _activations(network: Any, config: TrainingConfig, device: torch.device, lon
     size = sum(one.untyped_storage().nbytes() for one in kept.values())
     if config.gradient_checkpointing:  # the input of every layer, and one layer that is computed again
         layers = int(network.config.num_hidden_layers)
-        width = int(network.config.hidden_size) * (2 if half else _FLOAT)
+        width = int(network.config.hidden_size) * _residual_bytes(network)
         size = size // layers + layers * rows * longest * width
     mini = rows * longest
     held = min(mini + kept_tokens(config, device), examples * (2 + config.negatives) * longest)  # no more than there is
     return round(size * held / mini)
+
+
+def _is_half(config: TrainingConfig, device: torch.device) -> bool:
+    """Whether matrix products are in bfloat16, which every GPU that is not here to be asked is taken to do."""
+    if config.precision == "auto" and device.type == "cuda" and not torch.cuda.is_available():
+        return True
+    return precision_of(config, device) is torch.bfloat16
+
+
+def _residual_bytes(network: nn.Module) -> int:
+    """Bytes of a number between two layers: as the embeddings are held, which autocast leaves as they are."""
+    return next(iter(network.parameters())).element_size()
 
 
 def _weight_bytes(network: nn.Module, config: TrainingConfig) -> list[float]:
