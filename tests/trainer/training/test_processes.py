@@ -109,3 +109,31 @@ def test_two_processes_train_the_weights_of_one(make: Make) -> None:
     for name in one:
         if not name.endswith("key.bias"):  # softmax does not see it: its gradient is rounding, and Adam follows that
             torch.testing.assert_close(one[name], other[name], rtol=0, atol=5e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{}, {"dropout": True, "accumulate": 2, "evaluation": {}}], ids=str)
+def test_weights_in_parts_train_as_copies_do(make: Make, changes: dict[str, Any]) -> None:
+    """FSDP2: the same losses, measurements and result; killed in between and gone on; mini-batches differ in number."""
+    settings: dict[str, Any] = {"learning_rate": 1e-3, "mini_batch_tokens": 24, **changes}
+    copies = make(output=f"{make().output}-copies", **settings)
+    parts = make(shard=True, **settings)
+    for run in (copies, parts):
+        run.output.with_suffix(".json").write_text(run.model_dump_json())
+    assert [one.returncode for one in two("begin.py", str(copies.output.with_suffix(".json")))] == [0, 0]
+    killed = two("begin.py", str(parts.output.with_suffix(".json")), "0:3")
+    assert killed[0].returncode == -signal.SIGKILL
+    again = two("begin.py", str(parts.output.with_suffix(".json")))
+    assert [one.returncode for one in again] == [0, 0], again[0].stderr
+    stories = [
+        [json.loads(line) for line in (run.output / "history.jsonl").read_text().splitlines()]
+        for run in (copies, parts)
+    ]
+    for one, other in zip(*stories, strict=True):
+        assert one.get("ndcg@10") == other.get("ndcg@10")
+        assert one.get("loss", 0) == pytest.approx(other.get("loss", 0), rel=1e-5)
+    one, other = (load_file(run.output / "model" / "model.safetensors") for run in (copies, parts))
+    assert one.keys() == other.keys()
+    for name in one:
+        if not name.endswith("key.bias"):
+            torch.testing.assert_close(one[name], other[name], rtol=0, atol=2e-4)

@@ -85,7 +85,7 @@ class LiveEncoder:
             "attention_mask": torch.from_numpy(attended).to(device).long(),
             "prompt_length": batch[0].pool_from,
         }
-        with torch.inference_mode(), torch.autocast(device.type, self._base.precision, enabled=self._is_half):
+        with torch.no_grad(), torch.autocast(device.type, self._base.precision, enabled=self._is_half):
             vectors: FloatMatrix = self._base.model(features)["sentence_embedding"].float().cpu().numpy()
         return vectors
 

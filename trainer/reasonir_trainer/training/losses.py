@@ -20,7 +20,7 @@ gradients, which is what DDP and FSDP take, is the gradient of the whole batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reasonir_agent.errors import InputError
+from reasonir_trainer.training.sharding import is_sharded
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -163,6 +164,31 @@ class ContrastiveLoss(CachedLossMixin, nn.Module):
             self._side = embeddings.new_empty(rows, embeddings.shape[1])
         place = self._side[begin : begin + len(embeddings)]
         return place.copy_(embeddings)
+
+    def embed_minibatch_iter(
+        self,
+        sentence_feature: dict[str, Tensor],
+        with_grad: bool,
+        copy_random_state: bool,
+        random_states: list[RandContext] | None = None,
+        ranges: list[tuple[int, int]] | None = None,
+    ) -> Iterator[tuple[Tensor, RandContext | None]]:
+        """Embed every mini-batch of a side; before that, where weights are sharded, as often as others have more of them."""
+        assert ranges is not None
+        last = len(sentence_feature["attention_mask"])
+        for _ in range(self._fewer_than_others(len(ranges))):
+            with torch.random.fork_rng():  # dropout draws as if this had not been
+                idle, _ = super().embed_minibatch(sentence_feature, last - 1, last, with_grad, False)
+            if with_grad:
+                torch.autograd.backward(idle.sum() * 0.0)
+        yield from super().embed_minibatch_iter(sentence_feature, with_grad, copy_random_state, random_states, ranges)
+
+    def _fewer_than_others(self, mini_batches: int) -> int:
+        """How many passes this process must do for nothing: sharded weights are gathered by all processes together."""
+        if get_world_size() == 1 or not is_sharded(self.model):
+            return 0
+        device = next(self.model.parameters()).device
+        return int(all_gather(torch.tensor([mini_batches], device=device)).max()) - mini_batches
 
     def calculate_loss(self, reps: list[list[Tensor]], labels: Any = None, *, with_backward: bool = False) -> Tensor:
         """The loss from the embeddings, differentiated block by block when asked for."""

@@ -30,6 +30,7 @@ from reasonir_agent.encoder.torch_backbone import cpu_is_fast_at_bfloat16, is_bi
 from reasonir_agent.errors import CheckpointError, InputError, MissingExtra, boundary
 from reasonir_trainer.training import processes
 from reasonir_trainer.training.config import LoraSettings, TrainingConfig
+from reasonir_trainer.training.sharding import put, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,6 +122,12 @@ def network(model: SentenceTransformer) -> Any:
     return model[0].model
 
 
+def layers_of(inner: nn.Module) -> list[nn.Module]:
+    """The layers of a network, first to last."""
+    lists = (one for name, one in inner.named_modules() if name.rpartition(".")[2] in _LAYER_LISTS)
+    return [layer for one in lists if isinstance(one, nn.ModuleList) for layer in one]
+
+
 def switch_off_dropout(model: nn.Module, *, keep_adapter: bool = False) -> None:
     """Set every dropout to 0, for this process alone: nothing of it is saved."""
     for name, module in model.named_modules():
@@ -145,11 +152,9 @@ def blended(base: Base, start: Mapping[str, torch.Tensor], share: float) -> Iter
 
 def blend(base: Base, start: Mapping[str, torch.Tensor], share: float) -> None:
     """Go back towards the first weights: an adapter's product B A is scaled, other weights are interpolated."""
-    with torch.no_grad():
-        for name, one in base.trainable().items():
-            if "lora_A" in name:
-                continue
-            one.copy_(start[name].to(one.device) * (1 - share) + one * share)
+    for name, one in base.trainable().items():
+        if "lora_A" not in name:
+            put(one, start[name] * (1 - share) + whole(one) * share)
 
 
 def _as_retriever(checkpoint: Checkpoint) -> Checkpoint:

@@ -31,7 +31,7 @@ from reasonir_trainer.training.history import History
 from reasonir_trainer.training.intensity import weighted
 from reasonir_trainer.training.live import LiveEncoder
 from reasonir_trainer.training.losses import ContrastiveLoss, LossSettings
-from reasonir_trainer.training.model import Base, blend, blended, load_base, quiet
+from reasonir_trainer.training.model import Base, blend, blended, layers_of, load_base, network, quiet
 from reasonir_trainer.training.plot import write_plot
 from reasonir_trainer.training.resume import (
     ADAPTER_FOLDER,
@@ -42,6 +42,7 @@ from reasonir_trainer.training.resume import (
     write_whole,
 )
 from reasonir_trainer.training.saving import save_adapter, save_model
+from reasonir_trainer.training.sharding import is_sharded, put, shard, whole_weights
 from reasonir_trainer.training.sizes import kept_tokens, mini_batch_tokens
 from reasonir_trainer.training.trainer import TRAINED, AnchorVectors, ContrastiveTrainer, Steps, load_trained
 from reasonir_trainer.training.watching import BEST, Progress, Watcher
@@ -102,11 +103,16 @@ def train(
     if processes.is_first():
         open_run(config.output, identity_of(config, sources, held_out))
     processes.wait()
-    start = {name: one.detach().cpu().clone() for name, one in base.trainable().items()}
+    start = (
+        {name: one.detach().cpu().clone() for name, one in base.trainable().items()} if config.evaluation.blend else {}
+    )
     if foretell is not None and processes.is_first():
         foretell(_estimate(config, base, sources))
     processes.wait()
-    history = _run(config, base, _weighted(config, base, sources), held_out, tell)
+    examples = _weighted(config, base, sources)
+    if config.shard:
+        shard(base.model, layers_of(network(base.model)), base.precision)
+    history = _run(config, base, examples, held_out, tell)
     return _finish(config, base, held_out, history, start, sources)
 
 
@@ -232,7 +238,7 @@ def _run(
     history = History(config.output, upto=reached, writes=is_first)
     arguments = _arguments(config, base)
     watcher = Watcher(base, config.output, history, held_out, config.evaluation, tell, writes=is_first)
-    if reached >= config.steps:
+    if reached >= config.steps or history.has_stopped(config.evaluation.patience):
         load_trained(base.model, last / TRAINED)  # type: ignore[operator]
         return history
     mix = make_mix(config, sources, arguments.world_size)
@@ -348,16 +354,31 @@ def _finish(
     )
 
 
+def _to_save(config: TrainingConfig, base: Base) -> Base | None:
+    """What the first process saves, None in the others: weights in parts, or in 4 bits, are put into a fresh base."""
+    if config.method != "qlora" and not is_sharded(base.model):
+        return base if processes.is_first() else None
+    weights = whole_weights(base.trainable())
+    if not processes.is_first():
+        return None
+    method = "lora" if config.method == "qlora" else config.method
+    fresh = load_base(config.model_copy(update={"method": method, "device": "cpu"}))
+    for name, one in fresh.trainable().items():
+        put(one, weights[name])
+    return fresh
+
+
 def _write(config: TrainingConfig, base: Base, facts: Facts) -> tuple[Path, Path | None]:
     wanted: list[tuple[str, Any]] = [(MODEL, save_model)]
     if config.method != "full":
         wanted.append((ADAPTER_FOLDER, save_adapter))
-    if processes.is_first():
+    whole = _to_save(config, base)
+    if whole is not None:
         for name, save in wanted:
             aside = config.output / f".{name}.part"
             with boundary(StoreError, f"writing the result into {config.output}"), quiet():
                 shutil.rmtree(aside, ignore_errors=True)
-                save(base, aside)
+                save(whole, aside)
                 write_whole(aside / CARD, card(facts, is_adapter=name == ADAPTER_FOLDER))
                 finish_folder(aside, config.output / name)
     processes.wait()

@@ -8,7 +8,8 @@ kill at any moment leaves the one before it. The base's weights are never copied
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 
 from reasonir_agent.errors import EncoderError, ReasonIRError, StoreError
 from reasonir_trainer.data.batches import Batch, Reading, Side
@@ -24,6 +26,7 @@ from reasonir_trainer.data.mixing import Mix
 from reasonir_trainer.training import processes
 from reasonir_trainer.training.live import LiveEncoder
 from reasonir_trainer.training.resume import CHECKPOINTS, finish_folder, name_of, prune
+from reasonir_trainer.training.sharding import is_sharded, load_optimizer, put, save_optimizer, whole_weights
 
 TRAINED: Final = "trained.safetensors"
 _WRITING: Final = ".writing"
@@ -69,6 +72,9 @@ class ContrastiveTrainer(SentenceTransformerTrainer):
         super().__init__(**rest)
         self._steps, self._anchor, self._on_batch, self._keep = steps, anchor, on_batch, keep
         self._folder = Path(str(self.args.output_dir))
+        self._is_sharded = is_sharded(self.model)
+        if self._is_sharded:  # gradients are exchanged by FSDP2: nothing may wrap the model once more
+            self.is_distributed_loading_by_transformers = True
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """The card is ours (`card.py`)."""
@@ -138,13 +144,38 @@ class ContrastiveTrainer(SentenceTransformerTrainer):
         return str(self._folder / CHECKPOINTS / _WRITING)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
-        if not self.args.should_save:
+        weights = whole_weights({name: one for name, one in self.model.named_parameters() if one.requires_grad})
+        if self.args.should_save:
+            folder = Path(str(output_dir or self.args.output_dir))
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(weights, folder / TRAINED)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self._is_sharded:
+            super()._save_optimizer_and_scheduler(output_dir)
             return
-        folder = Path(str(output_dir or self.args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        names = {name for name, one in self.model.named_parameters() if one.requires_grad}
-        values = state_dict if state_dict is not None else dict(self.model.named_parameters())
-        save_file({name: values[name].detach().cpu().contiguous() for name in names}, folder / TRAINED)
+        folder, optimizer, schedule = Path(output_dir), *self._what_steps()
+        save_optimizer(self.model, optimizer, folder / OPTIMIZER_NAME)
+        if self.args.should_save:
+            torch.save(schedule.state_dict(), folder / SCHEDULER_NAME)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if not self._is_sharded or checkpoint is None:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        optimizer, schedule = self._what_steps()
+        load_optimizer(self.model, optimizer, Path(checkpoint) / OPTIMIZER_NAME)
+        schedule.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True))
+
+    @contextmanager
+    def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
+        """Each part of a step is reduced at once: whole gradients of several parts have no place where weights have none."""
+        yield
+
+    def _what_steps(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        """The optimizer, out of accelerate's wrapping, and the schedule of its rate."""
+        assert self.optimizer is not None and self.lr_scheduler is not None
+        return getattr(self.optimizer, "optimizer", self.optimizer), self.lr_scheduler
 
     def _load_from_checkpoint(self, checkpoint_path: str, model: Any = None) -> None:
         load_trained(self.model, Path(checkpoint_path) / TRAINED)
@@ -184,9 +215,8 @@ def load_trained(model: nn.Module, file: Path) -> None:
     wanted = {name: one for name, one in model.named_parameters() if one.requires_grad}
     if stored.keys() != wanted.keys():
         raise StoreError(f"{file} holds other weights than those that are trained; it belongs to another run")
-    with torch.no_grad():
-        for name, one in wanted.items():
-            one.copy_(stored[name])
+    for name, one in wanted.items():
+        put(one, stored[name])
 
 
 def as_tensors(batch: Batch, device: torch.device) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from reasonir_trainer.training.live import LiveEncoder
 from reasonir_trainer.training.model import Base
 from reasonir_trainer.training.plot import write_plot
 from reasonir_trainer.training.resume import finish_folder
+from reasonir_trainer.training.sharding import whole_weights
 from reasonir_trainer.training.trainer import TRAINED
 
 BEST: Final = "best"
@@ -120,7 +121,7 @@ class Watcher(TrainerCallback):
         self._say(state, doing="measuring")
         before = self._history.best()
         found = Measured(state.global_step, processes.as_first_says(measure(self.encoder, self._held_out)))
-        if self._writes and (before is None or found.average > before.average):
+        if before is None or found.average > before.average:
             keep_best(self._base, self._folder)
         processes.wait()
         self._history.add(found)
@@ -142,14 +143,17 @@ class Watcher(TrainerCallback):
 
 
 def keep_best(base: Base, folder: Path) -> None:
-    """Keep the weights of the moment as the best ones.
+    """Keep the weights of the moment as the best ones; every process must ask, the first one writes.
 
     Raises:
         StoreError: they cannot be written.
     """
+    weights = whole_weights(base.trainable())
+    if not processes.is_first():
+        return
     aside = folder / f".{BEST}.part"
     with boundary(StoreError, f"writing the best weights into {folder}"):
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        save_file({name: one.detach().cpu().contiguous() for name, one in base.trainable().items()}, aside / TRAINED)
+        save_file(weights, aside / TRAINED)
         finish_folder(aside, folder / BEST)
