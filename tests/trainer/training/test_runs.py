@@ -161,6 +161,41 @@ def test_adapters_are_float32_whatever_the_base_is(make: Make, monkeypatch: pyte
 
 
 @pytest.mark.slow
+def test_activations_that_are_computed_again_change_nothing(make: Make, tmp_path: Path) -> None:
+    """Gradient checkpointing, for the whole model and for adapters alone."""
+    for method in ("full", "lora"):
+        plain, again = (
+            make(
+                output=str(tmp_path / f"{method}-{one}"),
+                method=method,
+                gradient_checkpointing=one,
+                steps=3,
+                evaluation={},
+            )
+            for one in (False, True)
+        )
+        train(plain)
+        train(again)
+        assert losses(again) == pytest.approx(losses(plain), rel=1e-5)
+        assert len(set(losses(again))) == 3
+
+
+@pytest.mark.slow
+def test_tensorboard_gets_the_loss_and_the_measurements(make: Make) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = make(report_to=["tensorboard"], steps=10)
+    done = train(config)
+    events = EventAccumulator(str(next(config.output.rglob("events.out.tfevents*")).parent))
+    events.Reload()
+    found = {name: [(one.step, one.value) for one in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    assert found["train/loss"][-1][0] == 10
+    measured = found["train/ndcg@10/held-out"]
+    assert [step for step, _ in measured] == [0, 3, 6, 9, 10]
+    assert measured[0][1] == pytest.approx(done.before["held-out"])
+
+
+@pytest.mark.slow
 def test_what_is_measured_is_what_evaluate_measures(make: Make) -> None:
     from reasonir_agent.evaluation.datasets import open_data_set
     from reasonir_agent.evaluation.metrics import score

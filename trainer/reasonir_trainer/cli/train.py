@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -48,11 +48,19 @@ def train(
         raise InputError("--tokens-per-second goes with --dry-run; a run measures its rate itself")
     from reasonir_trainer.training import run
 
-    if dry_run:
+    if dry_run and rate is not None:
         _show_estimate(run.estimate_run(settings, rate=rate), as_json=as_json)
         return
-    with telling() as tell:
+    is_first = run.join(settings)
+    if dry_run:
+        found = run.estimate_run(settings)
+        if is_first:
+            _show_estimate(found, as_json=as_json)
+        return
+    with telling() if is_first else nullcontext(_silently) as tell:
         trained = run.train(settings, tell, foretell=_foretell)
+    if not is_first:
+        return
     url = _pushed(settings) if settings.push_to else None
     if as_json:
         screen.print_json(trained.as_json() | {"pushed": url})
@@ -62,13 +70,10 @@ def train(
             screen.say(url)
 
 
-def _pushed(settings: TrainingConfig) -> str | None:
-    """The address of the encoder on the hub; one of several processes sends it."""
-    from reasonir_trainer.training import processes
+def _pushed(settings: TrainingConfig) -> str:
+    """The address of the encoder on the hub."""
     from reasonir_trainer.training.push import push
 
-    if not processes.is_first():
-        return None
     return push(settings.output, settings.push_to, private=not settings.push_public, token=choices.hub_token())
 
 
@@ -112,6 +117,10 @@ def telling() -> Iterator[Callable[[Progress], None]]:
     with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("preparing", total=None)
         yield lambda one: bar.update(task, total=one.steps, completed=one.step, description=_line(one))
+
+
+def _silently(_: Progress) -> None:
+    """Of several processes the first one tells."""
 
 
 def _plainly(progress: Progress) -> None:

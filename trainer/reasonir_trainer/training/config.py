@@ -176,6 +176,8 @@ class TrainingConfig(_Settings):
         precision: "auto" takes bfloat16 where the hardware is fast at it.
         attention: "auto" takes eager attention on a CPU, whose backward is faster there.
         gradient_checkpointing: compute activations again instead of keeping them.
+        shard: with several processes, each holds a part of the weights, their gradients and the optimizer's state (FSDP2)
+            instead of a copy; for method "full".
         mini_batch_tokens: tokens that go through the network at a time; None chooses by device.
         keep_tokens: tokens whose graph is kept; None chooses by device.
         evaluation: nDCG@10 on held-out data.
@@ -213,6 +215,7 @@ class TrainingConfig(_Settings):
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
     device: str = "auto"
     gradient_checkpointing: bool = False
+    shard: bool = False
     mini_batch_tokens: int | None = Field(default=None, ge=1)
     keep_tokens: int | None = Field(default=None, ge=0)
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -244,6 +247,11 @@ class TrainingConfig(_Settings):
                 "evaluation.most_loss says which shares of evaluation.blend may be taken, and none are given; add them, such "
                 "as blend: [0.5, 0.75]"
             )
+        if self.shard and self.method != "full":
+            raise ValueError(
+                f"shard is for method full; method {self.method} trains so few weights that every process holds them all: "
+                "leave shard out"
+            )
         if not self.loss.contrast + self.loss.distill + self.loss.anchor > 0:
             raise ValueError("loss has no part: one of contrast, distill and anchor must be above 0")
         return self
@@ -269,7 +277,7 @@ class TrainingConfig(_Settings):
 
 _FREE: Final = (
     *("output", "save_every", "keep_checkpoints", "report_to", "push_to", "push_public", "mini_batch_tokens"),
-    *("keep_tokens", "device"),
+    *("keep_tokens", "device", "shard", "gradient_checkpointing"),
 )
 
 

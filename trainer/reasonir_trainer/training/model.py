@@ -103,7 +103,8 @@ def load_base(config: TrainingConfig) -> Base:
     if not config.dropout:
         switch_off_dropout(model, keep_adapter=config.lora.dropout > 0)
     if config.gradient_checkpointing:
-        network(model).gradient_checkpointing_enable({"use_reentrant": False})
+        with quiet():  # transformers 5.23 has a new name for it, which 5.2 does not know
+            network(model).gradient_checkpointing_enable({"use_reentrant": False})
     return Base(
         model=model,
         checkpoint=checkpoint,
@@ -188,7 +189,7 @@ def _model(checkpoint: Checkpoint, config: TrainingConfig, device: torch.device,
             raise InputError(
                 "method qlora cannot train on top of an adapter; use method lora, or give the merged model"
             )
-        arguments["quantization_config"] = _four_bits(device)
+        arguments["quantization_config"] = _four_bits()
     with boundary(CheckpointError, f"loading the base in {checkpoint.folder}"), quiet():
         transformer = Transformer(
             str(checkpoint.folder),
@@ -317,9 +318,7 @@ def _layer_of(name: str) -> int | None:
     return None if found is None else int(found)
 
 
-def _four_bits(device: torch.device) -> Any:
-    if device.type != "cuda":
-        raise InputError("method qlora needs an NVIDIA GPU; use method lora on this machine")
+def _four_bits() -> Any:
     try:
         import bitsandbytes  # type: ignore[import-not-found,unused-ignore] # noqa: F401
     except ModuleNotFoundError as cause:
@@ -358,6 +357,19 @@ def device_of(config: TrainingConfig) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     return device
+
+
+def check_device(config: TrainingConfig) -> None:
+    """Refuse, before anything is read or fetched, what this machine cannot do.
+
+    Raises:
+        InputError: the device is not there, or quantised weights need a GPU.
+    """
+    if config.method == "qlora" and device_of(config).type != "cuda":
+        raise InputError(
+            "method qlora needs an NVIDIA GPU; use method lora on this machine (an estimate for a GPU: --dry-run with "
+            "--tokens-per-second)"
+        )
 
 
 def precision_of(config: TrainingConfig, device: torch.device) -> torch.dtype:

@@ -31,7 +31,7 @@ from reasonir_trainer.training.history import History
 from reasonir_trainer.training.intensity import weighted
 from reasonir_trainer.training.live import LiveEncoder
 from reasonir_trainer.training.losses import ContrastiveLoss, LossSettings
-from reasonir_trainer.training.model import Base, blend, blended, layers_of, load_base, network, quiet
+from reasonir_trainer.training.model import Base, blend, blended, check_device, layers_of, load_base, network, quiet
 from reasonir_trainer.training.plot import write_plot
 from reasonir_trainer.training.resume import (
     ADAPTER_FOLDER,
@@ -95,7 +95,7 @@ def train(
         StoreError: a file cannot be written.
         TrainingFailed: the loss is no number.
     """
-    processes.join(on_cpu=config.device == "cpu" or not torch.cuda.is_available())
+    join(config)
     sources = read_sources(config)
     held_out = open_held_out(config.evaluation.sets)
     check_data(config, sources, held_out)
@@ -116,6 +116,20 @@ def train(
     return _finish(config, base, held_out, history, start, sources)
 
 
+def join(config: TrainingConfig) -> bool:
+    """Join the other processes of the run, if there are any, and see that its device is here.
+
+    Returns:
+        whether this is the process that writes.
+
+    Raises:
+        InputError: the device is not here.
+    """
+    processes.join(on_cpu=config.device == "cpu" or not torch.cuda.is_available())
+    check_device(config)
+    return processes.is_first()
+
+
 def estimate_run(config: TrainingConfig, *, rate: float | None = None) -> Estimate:
     """What a run takes, without running it or touching its folder.
 
@@ -129,6 +143,7 @@ def estimate_run(config: TrainingConfig, *, rate: float | None = None) -> Estima
     """
     if rate is not None:
         return estimate(config, None, None, None, rate=rate)
+    join(config)
     sources = read_sources(config)
     check_data(config, sources)
     return _estimate(config, load_base(config), sources)
@@ -253,6 +268,8 @@ def _run(
         callbacks=[watcher],
     )
     trainer.remove_callback(PrinterCallback)
+    if config.report_to:
+        watcher.report = trainer.report
     with quiet():
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     return history
@@ -294,6 +311,7 @@ def _arguments(config: TrainingConfig, base: Base) -> SentenceTransformerTrainin
             seed=config.seed,
             data_seed=config.seed,
             dataloader_pin_memory=False,
+            dataloader_drop_last=True,  # our batches are whole; said so that nobody warns of it
             ddp_find_unused_parameters=False,
         )
 

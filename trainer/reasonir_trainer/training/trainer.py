@@ -116,6 +116,12 @@ class ContrastiveTrainer(SentenceTransformerTrainer):
         self._on_batch(inputs.source, value, tokens)
         return loss
 
+    def report(self, values: dict[str, float]) -> None:
+        """Tell TensorBoard and the like, and leave it open whether the step's loss is told too."""
+        told_anyway = self.control.should_log
+        self.log(values)
+        self.control.should_log = told_anyway
+
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write a checkpoint aside, and rename it when it is whole."""
         aside = self._folder / CHECKPOINTS / _WRITING

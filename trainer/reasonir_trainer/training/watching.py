@@ -77,6 +77,7 @@ class Watcher(TrainerCallback):
         self._base, self._folder, self._history, self._held_out = base, folder, history, held_out
         self._settings, self._tell, self._writes = settings, tell, writes
         self.encoder = LiveEncoder(base)
+        self.report: Callable[[dict[str, float]], None] = lambda _: None  # tells TensorBoard and the like
         self._parts: list[tuple[str, float, int]] = []
         self._began = time.perf_counter()
 
@@ -125,6 +126,7 @@ class Watcher(TrainerCallback):
             keep_best(self._base, self._folder)
         processes.wait()
         self._history.add(found)
+        self.report({f"ndcg@10/{name}": value for name, value in found.sets.items()} | {"ndcg@10": found.average})
         self._say(state)
 
     def _say(self, state: TrainerState, *, tokens_per_second: float = 0.0, doing: str = "training") -> None:
