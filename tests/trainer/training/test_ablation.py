@@ -67,6 +67,19 @@ def test_every_mix_is_trained_measured_and_not_trained_again(
         ablate(make_ablation(asked | {"learning_rate": 0.5}))
 
 
+def test_a_mix_that_cannot_be_trained_is_told_before_another_one_is(asked: dict[str, Any], tmp_path: Path) -> None:
+    plain = tmp_path / "data" / "first.jsonl"
+    graded = [
+        json.loads(line) | {"positive_grade": 5, "negative_grades": [1]} for line in plain.read_text().splitlines()
+    ]
+    (tmp_path / "data" / "graded.jsonl").write_text("\n".join(map(json.dumps, graded)))
+    sources = [{"path": str(tmp_path / "data" / f"{name}.jsonl"), "name": name} for name in ("graded", "first")]
+    mixes = {"grades": ["graded"], "none": ["first"]}
+    with pytest.raises(InputError, match="no source has a query with a graded negative"):
+        ablate(make_ablation(asked | {"sources": sources, "mixes": mixes, "loss": {"distill": 0.5}}))
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_a_mix_that_was_stopped_goes_on(asked: dict[str, Any]) -> None:
     class Stop(Exception):

@@ -23,6 +23,7 @@ from reasonir_agent.errors import InputError, StoreError, boundary
 from reasonir_trainer.data.examples import Source
 from reasonir_trainer.training import processes
 from reasonir_trainer.training.card import SCRIPTED
+from reasonir_trainer.training.checking import check_data
 from reasonir_trainer.training.config import TrainingConfig, make_config, read_settings
 from reasonir_trainer.training.evaluating import REWRITTEN, HeldOut, open_held_out
 from reasonir_trainer.training.history import HISTORY, History
@@ -168,9 +169,12 @@ def ablate(ablation: Ablation, tell: Callable[[str, Progress], None] = lambda *_
     models: set[str] = set()
     before: dict[str, float] = {}
     held_out = open_held_out(ablation.config.evaluation.sets)
-    for name in ablation.mixes:
-        config = config_of(ablation, name)
-        sources = read_sources(config)
+    runs = {name: config_of(ablation, name) for name in ablation.mixes}
+    read = {name: read_sources(config) for name, config in runs.items()}
+    for name, config in runs.items():  # before the first of them is trained
+        check_data(config, read[name], held_out)
+    for name, config in runs.items():
+        sources = read[name]
         before, after = _measured(config, sources, held_out, lambda one, name=name: tell(name, one))  # type: ignore[misc]
         rows.append(Row(name, {one.name: len(one.examples) for one in sources}, after))
         models |= {model for one in sources for model in one.models}
