@@ -145,6 +145,7 @@ def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
         ("sources: [x]", "sources.0 must be settings (name: value), such as {path: x}, got 'x'"),
         ("sources: [{name: x}]", "sources.0.path must be given"),
         ("sources: [{path: 3}]", "sources.0.path must be a path, got 3"),
+        ("shard: true", "shard is for method full; method lora trains so few weights that every process holds them all: leave shard out"),
         ("report_to: wandb", "report_to must be a list, such as [wandb], got 'wandb'"),
         ("loss: 3", "loss must be settings (name: value), got 3"),
         ("steps: many", "steps must be a whole number, got 'many'"),

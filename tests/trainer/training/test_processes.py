@@ -16,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from reasonir_agent.errors import InputError
 from reasonir_trainer.training.config import TrainingConfig
 from reasonir_trainer.training.run import train
 
@@ -71,6 +72,14 @@ def test_two_processes_give_the_gradients_of_one_with_the_whole_batch(make: Make
     for name, one in alone.items():
         assert torch.equal(parts[0][name], parts[1][name])  # DDP has averaged them
         assert float((parts[0][name] - one).abs().max()) <= 2e-5 * scale, name
+
+
+@pytest.mark.parametrize("name", ["FSDP", "DEEPSPEED"])
+def test_sharding_by_accelerate_is_refused(make: Make, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"ACCELERATE_USE_{name}", "true")
+    with pytest.raises(InputError, match=f"accelerate's --use_{name.lower()}.*shard: true"):
+        train(make())
+    assert not make().output.exists()
 
 
 @pytest.mark.slow

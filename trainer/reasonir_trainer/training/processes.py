@@ -6,6 +6,7 @@ measured numbers follow the first process: two GPUs may round differently, and a
 
 from __future__ import annotations
 
+import os
 from typing import TypeVar
 
 import torch
@@ -13,11 +14,23 @@ from accelerate import PartialState  # type: ignore[import-untyped]
 from accelerate.utils import broadcast_object_list  # type: ignore[import-untyped]
 from sentence_transformers.util import all_gather, get_rank, get_world_size
 
+from reasonir_agent.errors import InputError
+
 Value = TypeVar("Value")
 
 
 def join(*, on_cpu: bool) -> None:
-    """Join the processes of this run; alone, nothing happens."""
+    """Join the processes of this run; alone, nothing happens.
+
+    Raises:
+        InputError: they were started to be sharded by somebody else.
+    """
+    for name, what in (("ACCELERATE_USE_FSDP", "--use_fsdp"), ("ACCELERATE_USE_DEEPSPEED", "--use_deepspeed")):
+        if os.environ.get(name, "false").lower() == "true":
+            raise InputError(
+                f"the run was started with accelerate's {what}, whose parts of weights it cannot put together; start it with "
+                "torchrun, or accelerate launch without that, and set shard: true in the configuration"
+            )
     PartialState(cpu=on_cpu)
 
 
