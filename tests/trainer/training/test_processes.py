@@ -82,21 +82,40 @@ def test_sharding_by_accelerate_is_refused(make: Make, monkeypatch: pytest.Monke
     assert not make().output.exists()
 
 
+def begin(config: TrainingConfig, *deadly: str) -> list[subprocess.CompletedProcess[str]]:
+    """Run a configuration as two processes."""
+    file = config.output.with_suffix(".json")
+    file.write_text(config.model_dump_json())
+    return two("begin.py", str(file), *deadly)
+
+
+def finish(config: TrainingConfig, *, killed_at: str = "") -> None:
+    """Run it to its end, killed before where that is asked for."""
+    if killed_at:
+        assert begin(config, killed_at)[0].returncode == -signal.SIGKILL
+    done = begin(config)
+    assert [one.returncode for one in done] == [0, 0], done[0].stderr
+
+
+def story(config: TrainingConfig) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (config.output / "history.jsonl").read_text().splitlines()]
+
+
+def assert_same_weights(one: TrainingConfig, other: TrainingConfig, *, within: float) -> None:
+    found, expected = (load_file(run.output / "model" / "model.safetensors") for run in (one, other))
+    assert found.keys() == expected.keys()
+    for name in found:
+        if not name.endswith("key.bias"):  # softmax does not see it: its gradient is rounding, and Adam follows that
+            torch.testing.assert_close(found[name], expected[name], rtol=0, atol=within)
+
+
 @pytest.mark.slow
 def test_a_killed_rank_and_a_restart_give_the_same_losses(make: Make) -> None:
     settings: dict[str, Any] = {"evaluation": {}}
     whole, config = make(output=f"{make().output}-whole", **settings), make(**settings)
-    for run in (whole, config):
-        run.output.with_suffix(".json").write_text(run.model_dump_json())
-    assert [one.returncode for one in two("begin.py", str(whole.output.with_suffix(".json")))] == [0, 0]
-    killed = two("begin.py", str(config.output.with_suffix(".json")), "0:3")
-    assert killed[0].returncode == -signal.SIGKILL
-    again = two("begin.py", str(config.output.with_suffix(".json")))
-    assert [one.returncode for one in again] == [0, 0], again[0].stderr
-    stories = [
-        [json.loads(line)["loss"] for line in (run.output / "history.jsonl").read_text().splitlines()]
-        for run in (whole, config)
-    ]
+    finish(whole)
+    finish(config, killed_at="0:3")
+    stories = [[line["loss"] for line in story(run)] for run in (whole, config)]
     assert stories[0] == stories[1] and len(set(stories[0])) == 6
 
 
@@ -105,44 +124,22 @@ def test_two_processes_train_the_weights_of_one(make: Make) -> None:
     """The same batches, a global loss: after some steps the weights agree up to rounding."""
     settings: dict[str, Any] = {"evaluation": {}, "steps": 3, "learning_rate": 1e-4, "weight_decay": 0.0}
     both, alone = make(output=f"{make().output}-both", **settings), make(**settings)
-    both.output.with_suffix(".json").write_text(both.model_dump_json())
-    done = two("begin.py", str(both.output.with_suffix(".json")))
-    assert [one.returncode for one in done] == [0, 0], done[0].stderr
+    finish(both)
     train(alone)
-    stories = [
-        [json.loads(line)["loss"] for line in (run.output / "history.jsonl").read_text().splitlines()]
-        for run in (both, alone)
-    ]
+    stories = [[line["loss"] for line in story(run)] for run in (both, alone)]
     assert stories[0] == pytest.approx(stories[1], rel=1e-4)
-    one, other = (load_file(run.output / "model" / "model.safetensors") for run in (both, alone))
-    for name in one:
-        if not name.endswith("key.bias"):  # softmax does not see it: its gradient is rounding, and Adam follows that
-            torch.testing.assert_close(one[name], other[name], rtol=0, atol=5e-5)
+    assert_same_weights(both, alone, within=5e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"dropout": True, "accumulate": 2, "evaluation": {}}], ids=str)
 def test_weights_in_parts_train_as_copies_do(make: Make, changes: dict[str, Any]) -> None:
     """FSDP2: the same losses, measurements and result; killed in between and gone on; mini-batches differ in number."""
-    settings: dict[str, Any] = {"learning_rate": 1e-3, "mini_batch_tokens": 24, **changes}
-    copies = make(output=f"{make().output}-copies", **settings)
-    parts = make(shard=True, **settings)
-    for run in (copies, parts):
-        run.output.with_suffix(".json").write_text(run.model_dump_json())
-    assert [one.returncode for one in two("begin.py", str(copies.output.with_suffix(".json")))] == [0, 0]
-    killed = two("begin.py", str(parts.output.with_suffix(".json")), "0:3")
-    assert killed[0].returncode == -signal.SIGKILL
-    again = two("begin.py", str(parts.output.with_suffix(".json")))
-    assert [one.returncode for one in again] == [0, 0], again[0].stderr
-    stories = [
-        [json.loads(line) for line in (run.output / "history.jsonl").read_text().splitlines()]
-        for run in (copies, parts)
-    ]
-    for one, other in zip(*stories, strict=True):
+    settings: dict[str, Any] = {"mini_batch_tokens": 24, **changes}
+    copies, parts = make(output=f"{make().output}-copies", **settings), make(shard=True, **settings)
+    finish(copies)
+    finish(parts, killed_at="0:3")
+    for one, other in zip(story(copies), story(parts), strict=True):
         assert one.get("ndcg@10") == other.get("ndcg@10")
         assert one.get("loss", 0) == pytest.approx(other.get("loss", 0), rel=1e-5)
-    one, other = (load_file(run.output / "model" / "model.safetensors") for run in (copies, parts))
-    assert one.keys() == other.keys()
-    for name in one:
-        if not name.endswith("key.bias"):
-            torch.testing.assert_close(one[name], other[name], rtol=0, atol=2e-4)
+    assert_same_weights(copies, parts, within=2e-4)
