@@ -21,7 +21,7 @@ from reasonir_agent.encoder.torch_backbone import is_bidirectional
 from reasonir_agent.errors import InputError
 from reasonir_trainer.training.config import TrainingConfig
 from reasonir_trainer.training.model import load_base
-from reasonir_trainer.training.run import train
+from reasonir_trainer.training.run import _to_save, train
 from reasonir_trainer.training.trainer import TrainingFailed
 
 Make = Callable[..., TrainingConfig]
@@ -193,6 +193,19 @@ def test_tensorboard_gets_the_loss_and_the_measurements(make: Make) -> None:
     measured = found["train/ndcg@10/held-out"]
     assert [step for step, _ in measured] == [0, 3, 6, 9, 10]
     assert measured[0][1] == pytest.approx(done.before["held-out"])
+
+
+def test_what_was_trained_on_four_bits_is_saved_on_the_base_as_it_was_published(make: Make) -> None:
+    """A stand-in for the part of QLoRA that needs no GPU: the trained adapter on a fresh base."""
+    config = make(method="lora", evaluation={})
+    base = load_base(config)
+    for one in base.trainable().values():
+        torch.nn.init.normal_(one, generator=torch.Generator().manual_seed(3))
+    whole = _to_save(config.model_copy(update={"method": "qlora"}), base)
+    assert whole is not None and whole is not base
+    found = whole.trainable()
+    assert found.keys() == base.trainable().keys()
+    assert all(torch.equal(found[name], one) for name, one in base.trainable().items())
 
 
 @pytest.mark.slow

@@ -272,12 +272,14 @@ class TrainingConfig(_Settings):
                 del one[name]
         if not self.lora.layers:
             del found["lora"]["layers"]
+        if not self.shard:
+            del found["shard"]
         return found
 
 
 _FREE: Final = (
     *("output", "save_every", "keep_checkpoints", "report_to", "push_to", "push_public", "mini_batch_tokens"),
-    *("keep_tokens", "device", "shard", "gradient_checkpointing"),
+    *("keep_tokens", "device", "gradient_checkpointing"),
 )
 
 

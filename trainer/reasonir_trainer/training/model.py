@@ -271,10 +271,9 @@ def _choose_parameters(model: SentenceTransformer, config: TrainingConfig) -> No
     )
     with quiet(), boundary(InputError, f"adding adapters to {', '.join(wanted)}"):
         inner.add_adapter(settings, adapter_name=ADAPTER)
+    # transformers gives an adapter the base's dtype; AdamW's small steps would be lost in bfloat16.
     for one in inner.parameters():
-        if (
-            one.requires_grad
-        ):  # transformers gives an adapter the base's dtype; AdamW's small steps are lost in bfloat16
+        if one.requires_grad:
             one.data = one.data.float()
     if config.gradient_checkpointing:
         inner.enable_input_require_grads()

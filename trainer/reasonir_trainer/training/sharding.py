@@ -1,8 +1,7 @@
 """FSDP2: weights, gradients and optimizer state of a run in parts, a part a process, layer by layer (torch's `fully_shard`).
 
 Around a layer's work its weights are gathered, afterwards each process has its part again. Every process must therefore do
-the same number of forward and backward passes (`losses.ContrastiveLoss` sees to it). What is written to disk is whole: a
-run may go on in parts or not.
+the same number of forward and backward passes (`losses.ContrastiveLoss` sees to it). What is written to disk is whole.
 """
 
 from __future__ import annotations
