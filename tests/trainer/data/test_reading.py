@@ -115,10 +115,11 @@ def test_an_id_of_the_release_is_never_learnt_as_a_text(tmp_path: Path, listed: 
         read(file, documents=documents)
 
 
-def test_a_text_of_the_release_needs_no_document(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["rivers carry salt", "河水把盐带进大海"])
+def test_a_text_of_the_release_needs_no_document(tmp_path: Path, text: str) -> None:
     documents = lines(tmp_path / "documents.jsonl", {"id": "bio/2.txt", "text": "salt"})
-    [one] = read(lines(tmp_path / "vl.jsonl", RELEASE), documents=documents)
-    assert texts(one.positives) == ["rivers carry salt"]
+    [one] = read(lines(tmp_path / "vl.jsonl", {**RELEASE, "pos": [["", text]]}), documents=documents)
+    assert texts(one.positives) == [text]
 
 
 @pytest.mark.parametrize(

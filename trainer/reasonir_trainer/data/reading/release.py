@@ -1,7 +1,7 @@
 """ReasonIR's published data: query = [instruction, text], pos and neg = lists of [instruction, text].
 
 The published hard queries give the id of their positive in BRIGHT's documents, not its words: `documents` fills them in.
-A positive of one word is an id; one that stands for no document is refused, for its letters teach nothing.
+A positive of one word in ASCII is an id; one that stands for no document is refused, for its letters teach nothing.
 Only the texts are read; the instruction is set once for the source, since a batch has one.
 """
 
@@ -50,7 +50,7 @@ def _filled_in(record: Record, positive: str, known: Mapping[str, str], document
     """The text of a positive, or of the document that it is the id of."""
     if positive in known:
         return known[positive]
-    if len(positive.split()) != 1:
+    if not positive.isascii() or len(positive.split()) != 1:  # Chinese, say, has no spaces between words
         return positive
     if documents is None:
         what = "but its words are learnt from; give the source documents, a file of JSON lines {id, text} that has it"
