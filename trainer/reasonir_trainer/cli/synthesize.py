@@ -25,95 +25,112 @@ _REPLY_TOKENS: Final = 8_192
 
 _WHAT, _HOW, _COST = "What is made", "How it runs", "What it may cost"
 
+_Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Documents: files and folders.")]
+_Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; an unfinished one is resumed.")]
+_Llm = Annotated[str | None, typer.Option("--llm", help="Chat model, provider:model. [REASONIR_LLM]")]
+_Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings, by their names.")]
+_Varied = Annotated[
+    int | None, typer.Option("--varied", min=0, help="Varied-length items a seed (VL).", rich_help_panel=_WHAT)
+]
+_Hard = Annotated[int | None, typer.Option("--hard", min=0, help="Hard queries a seed (HQ).", rich_help_panel=_WHAT)]
+_Negatives = Annotated[
+    str | None, typer.Option("--negatives", help="written, bm25, encoder or none.", rich_help_panel=_WHAT)
+]
+_NegativesEach = Annotated[
+    int | None, typer.Option("--negatives-each", min=0, help="Hard negatives a query.", rich_help_panel=_WHAT)
+]
+_Grade = Annotated[
+    bool | None, typer.Option("--grade/--no-grade", help="Grade documents 0 to 5.", rich_help_panel=_WHAT)
+]
+_Rewrite = Annotated[
+    bool | None, typer.Option("--rewrite/--no-rewrite", help="Also rewrite queries.", rich_help_panel=_WHAT)
+]
+_Encoder = Annotated[
+    str | None, typer.Option("--encoder", help="Local encoder, for ranks and mining.", rich_help_panel=_WHAT)
+]
+_Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="DATASET", help="Keep away from this evaluation set.", rich_help_panel=_WHAT),
+]
+_MostSeeds = Annotated[
+    int | None, typer.Option("--most-seeds", min=1, help="Seeds that are chosen, evenly.", rich_help_panel=_WHAT)
+]
+_LeastQuality = Annotated[
+    float | None,
+    typer.Option("--least-quality", min=0, max=5, help="Of a seed; 0 asks no one.", rich_help_panel=_WHAT),
+]
+_Classifier = Annotated[
+    str | None,
+    typer.Option("--classifier", help="Judges the quality of seeds in the chat model's place.", rich_help_panel=_WHAT),
+]
+_Temperature = Annotated[float | None, typer.Option("--temperature", rich_help_panel=_WHAT)]
+_RandomSeed = Annotated[int | None, typer.Option("--random-seed", rich_help_panel=_WHAT)]
+_Shard = Annotated[str, typer.Option("--shard", metavar="I/N", help="This worker's share.", rich_help_panel=_HOW)]
+_SeedsOnly = Annotated[bool, typer.Option("--seeds-only", help="Stop when the seeds are chosen.", rich_help_panel=_HOW)]
+_Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Most calls at once.", rich_help_panel=_HOW)]
+_Batch = Annotated[
+    bool, typer.Option("--batch", help="By OpenAI's Batch API: half the price, within a day.", rich_help_panel=_HOW)
+]
+_BatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, max=50_000, help="Requests in a batch.", rich_help_panel=_HOW)
+]
+_Force = Annotated[
+    bool,
+    typer.Option("--force", help="Go on with changed settings, or with many rejections.", rich_help_panel=_HOW),
+]
+_MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", min=1, help="Of all runs in DIR.", rich_help_panel=_COST)
+]
+_MaxCost = Annotated[float | None, typer.Option("--max-cost", min=0, help="Money, by --price.", rich_help_panel=_COST)]
+_MaxCalls = Annotated[int | None, typer.Option("--max-calls", min=1, rich_help_panel=_COST)]
+_MaxSeconds = Annotated[float | None, typer.Option("--max-seconds", min=0, help="Of this run.", rich_help_panel=_COST)]
+_Price = Annotated[
+    str | None,
+    typer.Option("--price", metavar="PROMPT,COMPLETION", help="Of a million tokens.", rich_help_panel=_COST),
+]
+_ReplyTokens = Annotated[
+    int | None, typer.Option("--reply-tokens", min=1, help="Longest reply.", rich_help_panel=_COST)
+]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show prompts, calls and cost; send and write nothing.")]
+_Push = Annotated[
+    str | None, typer.Option("--push", metavar="OWNER/NAME", help="Send the data set to the hub, private.")
+]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
 
 def synthesize(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Documents: files and folders.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; an unfinished one is resumed.")],
-    llm: Annotated[str | None, typer.Option("--llm", help="Chat model, provider:model. [REASONIR_LLM]")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings, by their names.")] = None,
-    varied: Annotated[
-        int | None, typer.Option("--varied", min=0, help="Varied-length items a seed (VL).", rich_help_panel=_WHAT)
-    ] = None,
-    hard: Annotated[
-        int | None, typer.Option("--hard", min=0, help="Hard queries a seed (HQ).", rich_help_panel=_WHAT)
-    ] = None,
-    negatives: Annotated[
-        str | None, typer.Option("--negatives", help="written, bm25, encoder or none.", rich_help_panel=_WHAT)
-    ] = None,
-    negatives_each: Annotated[
-        int | None, typer.Option("--negatives-each", min=0, help="Hard negatives a query.", rich_help_panel=_WHAT)
-    ] = None,
-    grade: Annotated[
-        bool | None, typer.Option("--grade/--no-grade", help="Grade documents 0 to 5.", rich_help_panel=_WHAT)
-    ] = None,
-    rewrite: Annotated[
-        bool | None, typer.Option("--rewrite/--no-rewrite", help="Also rewrite queries.", rich_help_panel=_WHAT)
-    ] = None,
-    encoder: Annotated[
-        str | None, typer.Option("--encoder", help="Local encoder, for ranks and mining.", rich_help_panel=_WHAT)
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option("--exclude", metavar="DATASET", help="Keep away from this evaluation set.", rich_help_panel=_WHAT),
-    ] = None,
-    most_seeds: Annotated[
-        int | None, typer.Option("--most-seeds", min=1, help="Seeds that are chosen, evenly.", rich_help_panel=_WHAT)
-    ] = None,
-    least_quality: Annotated[
-        float | None,
-        typer.Option("--least-quality", min=0, max=5, help="Of a seed; 0 asks no one.", rich_help_panel=_WHAT),
-    ] = None,
-    classifier: Annotated[
-        str | None,
-        typer.Option(
-            "--classifier", help="Judges the quality of seeds in the chat model's place.", rich_help_panel=_WHAT
-        ),
-    ] = None,
-    temperature: Annotated[float | None, typer.Option("--temperature", rich_help_panel=_WHAT)] = None,
-    random_seed: Annotated[int | None, typer.Option("--random-seed", rich_help_panel=_WHAT)] = None,
-    shard: Annotated[
-        str, typer.Option("--shard", metavar="I/N", help="This worker's share.", rich_help_panel=_HOW)
-    ] = "1/1",
-    seeds_only: Annotated[
-        bool, typer.Option("--seeds-only", help="Stop when the seeds are chosen.", rich_help_panel=_HOW)
-    ] = False,
-    concurrency: Annotated[
-        int, typer.Option("--concurrency", min=1, help="Most calls at once.", rich_help_panel=_HOW)
-    ] = 16,
-    batch: Annotated[
-        bool, typer.Option("--batch", help="By OpenAI's Batch API: half the price, within a day.", rich_help_panel=_HOW)
-    ] = False,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, max=50_000, help="Requests in a batch.", rich_help_panel=_HOW)
-    ] = 20_000,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Go on with changed settings, or with many rejections.", rich_help_panel=_HOW),
-    ] = False,
-    max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", min=1, help="Of all runs in DIR.", rich_help_panel=_COST)
-    ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option("--max-cost", min=0, help="Money, by --price.", rich_help_panel=_COST)
-    ] = None,
-    max_calls: Annotated[int | None, typer.Option("--max-calls", min=1, rich_help_panel=_COST)] = None,
-    max_seconds: Annotated[
-        float | None, typer.Option("--max-seconds", min=0, help="Of this run.", rich_help_panel=_COST)
-    ] = None,
-    price: Annotated[
-        str | None,
-        typer.Option("--price", metavar="PROMPT,COMPLETION", help="Of a million tokens.", rich_help_panel=_COST),
-    ] = None,
-    reply_tokens: Annotated[
-        int | None, typer.Option("--reply-tokens", min=1, help="Longest reply.", rich_help_panel=_COST)
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show prompts, calls and cost; send and write nothing.")
-    ] = False,
-    push: Annotated[
-        str | None, typer.Option("--push", metavar="OWNER/NAME", help="Send the data set to the hub, private.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    paths: _Paths,
+    out: _Out,
+    llm: _Llm = None,
+    config: _Config = None,
+    varied: _Varied = None,
+    hard: _Hard = None,
+    negatives: _Negatives = None,
+    negatives_each: _NegativesEach = None,
+    grade: _Grade = None,
+    rewrite: _Rewrite = None,
+    encoder: _Encoder = None,
+    exclude: _Exclude = None,
+    most_seeds: _MostSeeds = None,
+    least_quality: _LeastQuality = None,
+    classifier: _Classifier = None,
+    temperature: _Temperature = None,
+    random_seed: _RandomSeed = None,
+    shard: _Shard = "1/1",
+    seeds_only: _SeedsOnly = False,
+    concurrency: _Concurrency = 16,
+    batch: _Batch = False,
+    batch_size: _BatchSize = 20_000,
+    force: _Force = False,
+    max_tokens: _MaxTokens = None,
+    max_cost: _MaxCost = None,
+    max_calls: _MaxCalls = None,
+    max_seconds: _MaxSeconds = None,
+    price: _Price = None,
+    reply_tokens: _ReplyTokens = None,
+    dry_run: _DryRun = False,
+    push: _Push = None,
+    as_json: _AsJson = False,
 ) -> None:
     """Make training data from documents; the same command goes on where a run was stopped."""
     options = {

@@ -43,6 +43,7 @@ from reasonir_trainer.training.model import (
     device_of,
     dtype_of,
     has_adapter,
+    has_billions,
     is_trained,
     precision_of,
     quiet,
@@ -59,8 +60,6 @@ _FOUR_BITS: Final = 4.127 / 8
 """Bytes of a 4-bit weight with its twice quantised constants (QLoRA, arXiv 2305.14314: 0.127 bits a weight)."""
 _FLOAT: Final = 4
 _LONGEST: Final = 2048
-_LARGE: Final = 2048
-"""Width from which a base has billions of weights; see `model.dtype_of`."""
 _SCORES: Final = 4
 """Matrices of the size of a block of scores that are there at once: cosines, scores, mask and gradient."""
 
@@ -210,11 +209,10 @@ def stated_device(config: TrainingConfig, shape: Mapping[str, Any]) -> torch.dev
 
 def is_meant_for_gpu(config: TrainingConfig, shape: Mapping[str, Any]) -> bool:
     """Whether the settings say so: 4-bit weights, flash attention, or a base of billions of weights in bfloat16."""
-    is_large = int(shape.get("hidden_size") or 0) >= _LARGE
     return (
         config.method == "qlora"
         or config.attention == "flash_attention_2"
-        or (config.precision == "bfloat16" and is_large)
+        or (config.precision == "bfloat16" and has_billions(shape))
     )
 
 

@@ -234,13 +234,18 @@ def attention_of(config: TrainingConfig, device: torch.device) -> str:
     return "eager" if device.type == "cpu" else "sdpa"
 
 
+def has_billions(shape: Mapping[str, Any]) -> bool:
+    """Whether a network is so wide that its weights count in billions; `shape` is its config.json."""
+    return int(shape.get("hidden_size") or 0) >= 2048
+
+
 def dtype_of(shape: Mapping[str, Any], config: TrainingConfig) -> torch.dtype:
     """How the base's weights are held; `shape` is its config.json.
 
     A frozen base of billions of weights is held as it was published; small ones, and what is trained, in float32.
     """
     published = str(shape.get("dtype", ""))
-    is_large = config.method == "lora" and int(shape.get("hidden_size", 0)) >= 2048 and published != "float32"
+    is_large = config.method == "lora" and has_billions(shape) and published != "float32"
     return torch.bfloat16 if config.method == "qlora" or is_large else torch.float32
 
 

@@ -52,17 +52,16 @@ def is_sharded(model: nn.Module) -> bool:
 
 def whole(tensor: Tensor) -> Tensor:
     """A weight from the parts of all processes, on the CPU; every process must ask."""
-    found = tensor.detach()
-    return (found.full_tensor() if isinstance(found, DTensor) else found).cpu().contiguous()
+    return _gathered(tensor).cpu().contiguous()
 
 
 def whole_weights(named: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights from their parts, in the first process; the others help and get nothing."""
     found = {}
     for name, one in named.items():
-        value = whole(one)
+        value = _gathered(one)
         if processes.is_first():
-            found[name] = value
+            found[name] = value.cpu().contiguous()
     return found
 
 
@@ -86,3 +85,8 @@ def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, file: Pat
     """Give every process its part of a state that was written whole."""
     state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True) if processes.is_first() else {}
     set_optimizer_state_dict(model, optimizer, state, options=_FROM_FIRST)
+
+
+def _gathered(tensor: Tensor) -> Tensor:
+    found = tensor.detach()
+    return found.full_tensor() if isinstance(found, DTensor) else found
