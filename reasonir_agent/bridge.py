@@ -17,6 +17,7 @@ import contextvars
 import gc
 import sys
 import threading
+from collections import deque
 from collections.abc import AsyncGenerator, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ T = TypeVar("T")
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
+_given_up: deque[Future[Any]] = deque()
 
 
 def run_sync(work: Coroutine[Any, Any, T]) -> T:
@@ -57,11 +59,27 @@ def run_sync(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def on_our_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the process's loop and wait for it from any other; cancelling the caller cancels it."""
+    """Run a coroutine on the process's loop and wait for it from any other; cancelling the caller cancels it.
+
+    Callers that are cancelled together are cancelled together there: one by one, the first would make room for the
+    second, which would begin and send its request before its own turn to be cancelled came.
+    """
     loop = _background_loop()
-    if asyncio.get_running_loop() is loop:
+    here = asyncio.get_running_loop()
+    if here is loop:
         return await work
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+    running = asyncio.run_coroutine_threadsafe(work, loop)
+    try:
+        return await asyncio.shield(asyncio.wrap_future(running))
+    except asyncio.CancelledError:
+        _given_up.append(running)
+        here.call_soon(loop.call_soon_threadsafe, _cancel_all)  # when the others of this turn have come here too
+        raise
+
+
+def _cancel_all() -> None:
+    while _given_up:
+        _given_up.popleft().cancel()
 
 
 def _hand_over(task: asyncio.Task[T], done: Future[T]) -> None:

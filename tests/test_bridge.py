@@ -129,6 +129,42 @@ async def test_cancelling_the_caller_cancels_the_work_on_the_process_s_loop() ->
     assert await asyncio.to_thread(cancelled.wait, 5)
 
 
+async def test_callers_cancelled_together_are_cancelled_together_on_the_process_s_loop() -> None:
+    """Else the first gives up its place (a gate, a connection) to the second, which begins in order to be cancelled.
+    Between the two, the caller's loop is busy for a while, as on a crowded machine."""
+    place = asyncio.Lock()
+    both_wait, first_has_left = threading.Event(), threading.Event()
+    began: list[str] = []
+
+    async def work(name: str) -> None:
+        if name == "second":
+            both_wait.set()
+        try:
+            async with place:
+                began.append(name)
+                await asyncio.sleep(60)
+        finally:
+            if name == "first":
+                first_has_left.set()
+
+    async def crowd() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            first_has_left.wait(0.5)
+
+    first = asyncio.create_task(on_our_loop(work("first")))
+    crowded = asyncio.create_task(crowd())
+    second = asyncio.create_task(on_our_loop(work("second")))
+    assert await asyncio.to_thread(both_wait.wait, 5)
+    for task in (first, crowded, second):
+        task.cancel()
+    await asyncio.gather(first, crowded, second, return_exceptions=True)
+    assert await asyncio.to_thread(first_has_left.wait, 5)
+    await on_our_loop(give(1))
+    assert began == ["first"]
+
+
 async def test_on_the_process_s_loop_itself_nothing_is_handed_over() -> None:
     async def nested() -> int:
         return await on_our_loop(give(9))
