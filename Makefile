@@ -17,7 +17,7 @@ train-demo: $(VENV)/.train
 	@$(BIN)/python examples/12_train.py --out .reasonir/train-demo
 
 test: $(VENV)/.all
-	$(BIN)/python -m pytest --cov=reasonir_agent --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=reasonir_agent --cov-report=term --cov-fail-under=90
 
 fast: $(VENV)/.all
 	$(BIN)/python -m pytest -m "not slow and not torture" -n 2 --dist loadfile
