@@ -53,6 +53,16 @@ def test_a_run_lowers_the_loss_and_its_result_opens_everywhere(make: Make, metho
 
 
 @pytest.mark.slow
+def test_every_file_of_a_result_may_be_read_by_whom_the_others_may(make: Make) -> None:
+    """One user trains and another serves."""
+    done = train(make(method="lora", steps=2, evaluation={}))
+    assert done.adapter is not None
+    modes = {file.stat().st_mode & 0o777 for one in (done.model, done.adapter) for file in one.rglob("*.*")}
+    (done.model.parent / "plain").write_text("made by open()")
+    assert modes == {(done.model.parent / "plain").stat().st_mode & 0o777}
+
+
+@pytest.mark.slow
 def test_the_adapter_on_the_base_is_the_merged_model(make: Make) -> None:
     config = make(method="lora", learning_rate=1e-2, evaluation={})
     done = train(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +36,7 @@ def save_model(base: Base, folder: Path) -> None:
     if hasattr(inner.config, "auto_map"):
         del inner.config.auto_map  # it would name code that is no part of this folder
     model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
+    _let_read(folder, folder / "modules.json")
 
 
 def save_adapter(base: Base, folder: Path) -> None:
@@ -49,6 +51,7 @@ def save_adapter(base: Base, folder: Path) -> None:
     settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     settings["base_model_name_or_path"] = _public_name(base.name)
     _write_json(folder / "adapter_config.json", settings)
+    _let_read(folder, folder / "adapter_config.json")
     trained = replace(base.checkpoint, query_template=base.query_prefix, instruction="")
     plain = _as_it_is_used(base)
     if (trained.query_template, trained.document_prefix) != (plain.query_template, plain.document_prefix):
@@ -66,6 +69,12 @@ def save_adapter(base: Base, folder: Path) -> None:
         _write_json(folder / "modules.json", modules)
     if trained.bidirectional != plain.bidirectional:
         _write_json(folder / "sentence_bert_config.json", {"config_kwargs": {"is_causal": False}})
+
+
+def _let_read(folder: Path, like: Path) -> None:
+    """Weights are for whom the other files are for; safetensors 0.8 lets only their owner read them."""
+    for weights in folder.rglob("*.safetensors"):
+        shutil.copymode(like, weights)
 
 
 def _as_it_is_used(base: Base) -> Checkpoint:
