@@ -94,8 +94,8 @@ KNOWN_ENCODERS: Final[tuple[KnownEncoder, ...]] = (
         abstain_below=0.32,
         adapter="reasonir-mini",
         adapter_files=(
-            ("adapter_config.json", "61d0bee02b6bd62ce047bbc180c1b256feb0b0ba35c328861dd80f7327f024e5"),
-            ("adapter_model.safetensors", "e7e438e2024d5b5572b94d356a3095016872d87762a8ee70a113b455fb8f8fdd"),
+            ("adapter_config.json", "65db348afe5f2282614e30851754e0803e48f4b994ad50f503f37a134547b73f"),
+            ("adapter_model.safetensors", "9ca64f1313445e0ca5e17372d8f91f39bcea12c992ec6096af657f954b83acd5"),
         ),
     ),
     KnownEncoder(

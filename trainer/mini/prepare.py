@@ -4,19 +4,25 @@
 
 DATA holds the folders medquad, gsm8k and bright_leetcode; of the last, the problems that are newer than BRIGHT are read and
 nothing else. The functions are those of the Python that runs this. OUT gets one file a source, those of `reasoned.jsonl` by
-field: a batch comes from one source, and passages of the same field are the better negatives.
+field: a batch comes from one source, and passages of the same field are the better negatives. MiniLM says which solutions are
+alike.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import math
 import random
+import re
 import sys
 import sysconfig
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from reasonir_agent.encoder import ReasonIREncoder
 
 
 def main() -> None:
@@ -27,6 +33,8 @@ def main() -> None:
         "medical": medical(data / "medquad"),
         "arithmetic": arithmetic(data / "gsm8k"),
         "problems": problems(data / "bright_leetcode"),
+        "explained": explained(solutions := solved(data / "bright_leetcode")),
+        "twins": twins(solutions),
         "functions": functions(Path(sysconfig.get_path("stdlib"))),
         **reasoned(Path(__file__).with_name("reasoned.jsonl")),
     }
@@ -56,6 +64,51 @@ def problems(folder: Path) -> list[tuple[str, str]]:
         told = told.partition("Example 1")[0].strip()
         if mark and len(told) > 80:
             pairs.append((told, code.removesuffix("```").strip()))
+    return pairs
+
+
+class Solved(NamedTuple):
+    """A programming problem: its statement without examples, how to solve it in words, all of it with code, its topics."""
+
+    told: str
+    explained: str
+    whole: str
+    topics: frozenset[str]
+
+
+def solved(folder: Path) -> list[Solved]:
+    """Programming problems that come with a solution in words."""
+    rows = []
+    for row in _rows(folder / "corpus_extra.jsonl"):
+        told = row["text"].partition("Example 1")[0].strip()
+        said = re.sub(r"\n*(The )?[Tt]ime complexity.*", "", row["explanation"], flags=re.DOTALL)
+        said = re.sub(r"\\textit\{([^}]*)\}", r"\1", re.sub(r"#+ Solution \d.*\n", "", said)).replace("$", "").strip()
+        is_code = row["code"] and not {"Database", "JavaScript", "Pandas"} & set(row["tags"])
+        if is_code and len(said) > 150 and len(told) > 80:
+            rows.append(Solved(told, said, row["text"], frozenset(row["tags"])))
+    return rows
+
+
+def explained(rows: list[Solved]) -> list[tuple[str, str]]:
+    """The way to a solution as a query, as a rewritten question has it, and as what a problem asks for."""
+    return [(row.explained, row.whole) for row in rows] + [(row.told, row.explained) for row in rows]
+
+
+def twins(rows: list[Solved]) -> list[tuple[str, str]]:
+    """Problems that are solved alike, at most two for each: by their explanations and the topics they share."""
+    vectors = ReasonIREncoder("minilm").encode_documents([row.explained for row in rows])
+    likeness = vectors @ vectors.T
+    often = Counter(topic for row in rows for topic in row.topics)
+    weights = {topic: math.log(len(rows) / times) for topic, times in often.items()}
+    pairs = []
+    for i, one in enumerate(rows):
+        alike = []
+        for j, other in enumerate(rows):
+            either = sum(weights[topic] for topic in one.topics | other.topics) or 1
+            shared = sum(weights[topic] for topic in one.topics & other.topics) / either
+            if i != j and shared >= 0.4:
+                alike.append((likeness[i, j] + 0.3 * shared, j))
+        pairs += [(one.told, rows[j].whole) for score, j in sorted(alike, reverse=True)[:2] if score > 0.75]
     return pairs
 
 

@@ -214,7 +214,7 @@ def test_a_loss_allowed_to_blends_wants_blends(tmp_path: Path) -> None:
         read_config(tmp_path / "x.yaml")
 
 
-@pytest.mark.parametrize("name", ["train", "reasoned"])
+@pytest.mark.parametrize("name", ["train", "explained", "reasoned"])
 def test_what_reasonir_mini_was_trained_on_holds_nothing_that_measures_it(name: str) -> None:
     config = read_config(CONFIGS.parent / "mini" / f"{name}.yaml")
     learnt = {(one.path.name, split) for one in config.sources for split in one.splits}
@@ -223,12 +223,14 @@ def test_what_reasonir_mini_was_trained_on_holds_nothing_that_measures_it(name: 
     assert learnt.isdisjoint(measured) and len(measured) == 4  # the fifth is BRIGHT's, whole
     assert {split for name, split in learnt if name != "openstax"} == {"train"}
     prepared = {one.path.stem for one in config.sources if not one.splits}
+    solutions = ("explained", "twins") if name == "explained" else ()
     assert {name for name in prepared if not name.startswith("reasoned-")} == {
-        *("medical", "arithmetic", "problems", "functions", "written")
+        *("medical", "arithmetic", "problems", "functions", "written"),
+        *solutions,
     }
     written = (CONFIGS.parent / "mini" / "reasoned.jsonl").read_text("utf-8").splitlines()
     groups = {"reasoned-" + json.loads(line)["id"].partition("-")[0] for line in written}
-    assert {name for name in prepared if name.startswith("reasoned-")} == (groups if name == "reasoned" else set())
+    assert {name for name in prepared if name.startswith("reasoned-")} == (set() if name == "train" else groups)
     assert all(one.licence for one in config.sources)
 
 
