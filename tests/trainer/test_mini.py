@@ -63,6 +63,12 @@ def test_twins_are_problems_that_are_solved_alike(tmp_path: Path) -> None:
         ),
         ("b", "A bakery sells loaves. " * 5, window + "the left end moves too. The answer is the longest.", "Window"),
         ("c", "Visitors come to a park. " * 5, tree + "children's. The root has the answer that is asked for.", "Tree"),
+        (
+            "f",
+            "Words in a book. " * 5,
+            "Each word is put into a hash table with how often it came; the rarest wins. " * 3,
+            "Window",
+        ),
         ("d", "Nodes have children. " * 5, "", "Tree"),
         ("e", "Employees and their pay. " * 5, window + "so much for that, it is a query.", "Database"),
     ]
@@ -73,9 +79,9 @@ def test_twins_are_problems_that_are_solved_alike(tmp_path: Path) -> None:
     (tmp_path / "corpus_extra.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     prepare = script("prepare")
     solved = prepare.solved(tmp_path)
-    assert [row.told[:10] for row in solved] == [rows[0][1][:10], rows[1][1][:10], rows[2][1][:10]]
+    assert [row.told[:10] for row in solved] == [told[:10] for _, told, _, _ in rows[:4]]
     assert prepare.twins(solved) == [(solved[0].told, solved[1].whole), (solved[1].told, solved[0].whole)]
-    assert len(prepare.explained(solved)) == 6 and prepare.explained(solved)[0] == (
+    assert len(prepare.explained(solved)) == 8 and prepare.explained(solved)[0] == (
         solved[0].explained,
         solved[0].whole,
     )
