@@ -114,10 +114,13 @@ def weights_hash(files: list[Path]) -> str:
 def explain_mismatch(stored: dict[str, Any], stored_name: str, given: dict[str, Any], given_name: str) -> str:
     """One sentence that names both encoders, the parts that differ, and the remedy."""
     parts = [name for name in PARTS if stored.get(name) != given.get(name)]
+    remedy = f"use --encoder {stored_name}"
+    if stored_name == given_name and "weights" in parts:  # trained again, or shipped anew
+        remedy = f"reasonir reembed --encoder {given_name} moves it"
     return (
         f"the store was made with the encoder {stored_name!r} ({stored.get('id')}) and cannot be searched with "
         f"{given_name!r} ({given.get('id')}): they differ in {', '.join(parts) or 'an unknown part'}; "
-        f"use --encoder {stored_name}, or index into another --store"
+        f"{remedy}, or index into another --store"
     )
 
 

@@ -208,3 +208,6 @@ def test_a_mismatch_names_both_encoders_the_parts_and_the_remedy(open_golden):
         f"'minilm' ({given['id']}): they differ in query_prefix, window; use --encoder reasonir-8b, or index into "
         "another --store"
     )
+    trained_again = stored | {"id": "0" * 16, "weights": "0" * 32}
+    with pytest.raises(EncoderMismatch, match="in weights; reasonir reembed --encoder mine moves it, or index into "):
+        check_match(stored, "mine", trained_again, "mine")
