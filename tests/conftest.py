@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import ipaddress
+import signal
 import socket
 from collections.abc import Iterator
 from functools import cache
@@ -25,6 +26,10 @@ DATA = Path(__file__).resolve().parent / "data"
 
 
 _NUMBERS = count()
+
+# begun in the background of a shell, which ignores it: Ctrl+C is tested all the same
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
